@@ -1,0 +1,238 @@
+//! What one device of an allocator snapshot says, summed up for the diagnosis.
+
+use crate::{AllocatorSettings, Bytes, DeviceId, EventIndex, Frame, Phase, Place};
+
+/// The moment whose state is described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Rewound to an `oom` event of the trace.
+    Oom {
+        /// The event.
+        event: EventIndex,
+        /// Bytes that were asked for, before rounding.
+        requested: Bytes,
+        /// Bytes that the driver reported free.
+        device_free: Bytes,
+    },
+    /// No failure in the trace: the event with the most allocated bytes.
+    Peak {
+        /// The event.
+        event: EventIndex,
+    },
+    /// No trace: the state at the dump.
+    End,
+}
+
+/// The allocator's counters at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    /// Reserved from the device.
+    pub reserved: Bytes,
+    /// In blocks held by tensors.
+    pub allocated: Bytes,
+    /// Allocated plus blocks that wait for a stream.
+    pub active: Bytes,
+    /// Asked for by the live blocks, before rounding, where known.
+    pub requested: Option<Bytes>,
+    /// Reserved by private pools.
+    pub private_pools: Bytes,
+    /// Waiting for another stream.
+    pub pending_free: Bytes,
+    /// The largest cached block, where the layout is known at this moment.
+    pub largest_free_block: Option<Bytes>,
+    /// Free bytes inside segments that are partly in use: what fragmentation can strand.
+    pub inactive_split: Option<Bytes>,
+}
+
+/// What a block most likely is, told from its stack and lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Weights and buffers.
+    Parameters,
+    /// `.grad`.
+    Gradients,
+    /// Moments and other per-parameter states.
+    OptimizerState,
+    /// Made by a forward pass; saved for backward or kept.
+    Activations,
+    /// Made by a backward pass, not a parameter's gradient.
+    BackwardTemporaries,
+    /// Batches moved to the device.
+    Inputs,
+    /// Library workspaces.
+    Workspace,
+    /// No stack, or nothing that tells.
+    Unknown,
+}
+
+impl Role {
+    /// In words, for reports and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Parameters => "parameters",
+            Role::Gradients => "gradients",
+            Role::OptimizerState => "optimizer state",
+            Role::Activations => "activations",
+            Role::BackwardTemporaries => "backward temporaries",
+            Role::Inputs => "inputs",
+            Role::Workspace => "workspaces",
+            Role::Unknown => "unknown",
+        }
+    }
+}
+
+/// Live blocks of one user line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The user's line; `None` when no user frame was recorded.
+    pub place: Option<Place>,
+    /// The library call right below it, as in `F.cross_entropy`.
+    pub library_call: Option<String>,
+    /// What the blocks are.
+    pub role: Role,
+    /// When they were made.
+    pub phase: Phase,
+    /// Bytes after rounding.
+    pub bytes: Bytes,
+    /// Number of blocks.
+    pub blocks: u64,
+    /// Event of the oldest block; `None` when older than the trace.
+    pub oldest: Option<EventIndex>,
+    /// Event of the youngest block; `None` when older than the trace.
+    pub youngest: Option<EventIndex>,
+    /// The user's lines above it, innermost first, as most of its blocks have them.
+    pub callers: Vec<Place>,
+}
+
+/// One request, with who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The whole stack, innermost first.
+    pub stack: Vec<Frame>,
+    /// The innermost user frame.
+    pub place: Option<Place>,
+    /// The library call right below it.
+    pub library_call: Option<String>,
+    /// What the program was doing.
+    pub phase: Phase,
+    /// Bytes asked for.
+    pub requested: Bytes,
+}
+
+/// Survivors of one user line that keep being added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrowthLine {
+    /// The user's line.
+    pub place: Option<Place>,
+    /// The library call right below it.
+    pub library_call: Option<String>,
+    /// What the survivors are.
+    pub role: Role,
+    /// When they were made.
+    pub phase: Phase,
+    /// Their bytes.
+    pub bytes: Bytes,
+    /// Their number.
+    pub blocks: u64,
+    /// The user's lines above it, innermost first.
+    pub callers: Vec<Place>,
+}
+
+/// Memory that survives step after step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// How many periods (steps) the trace shows up to the moment.
+    pub periods: u32,
+    /// In how many of them something was left behind.
+    pub growing_periods: u32,
+    /// Left behind in a period, the median.
+    pub per_period: Bytes,
+    /// All that was left behind up to the moment, older periods included.
+    pub total: Bytes,
+    /// By user line, most bytes first.
+    pub lines: Vec<GrowthLine>,
+    /// How many distinct stacks leave something behind in a period: one or two for a kept
+    /// output, many for a kept graph.
+    pub stacks_per_period: u32,
+    /// Whether the blocks themselves get larger from period to period (a concatenation).
+    pub blocks_get_larger: bool,
+    /// Whether backward ran in the periods that left something behind.
+    pub backward_ran: bool,
+}
+
+/// What the recording cannot show, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// The ring buffer wrapped: the oldest events are lost.
+    RingWrapped,
+    /// Recording began after memory had been allocated.
+    RecordingBeganLate,
+    /// Nothing was recorded: only the state at the dump is known.
+    NoTrace,
+    /// Events have no stacks.
+    NoStacks,
+    /// Some live blocks have no user frame (backward threads, C++).
+    SomeWithoutFrames,
+    /// The trace and the segments disagree.
+    Inconsistent,
+}
+
+impl Limit {
+    /// What it means, in a sentence part.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Limit::RingWrapped => "the recorder's ring wrapped: the oldest events are lost",
+            Limit::RecordingBeganLate => {
+                "recording began when memory was already allocated: what is older has no history"
+            }
+            Limit::NoTrace => "no history was recorded: only the state at the dump is known",
+            Limit::NoStacks => "no stacks were recorded: bytes cannot be tied to lines",
+            Limit::SomeWithoutFrames => {
+                "some live blocks have no Python frame (made by the backward thread or C++)"
+            }
+            Limit::Inconsistent => "the trace and the segments disagree in places",
+        }
+    }
+}
+
+/// What one device of a snapshot says at the moment that matters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotEvidence {
+    /// The input, as the user named it.
+    pub input: String,
+    /// The device.
+    pub device: DeviceId,
+    /// The PyTorch releases that write such a file, in words.
+    pub torch_version: Option<String>,
+    /// The allocator's settings.
+    pub settings: AllocatorSettings,
+    /// The moment that is described.
+    pub moment: Moment,
+    /// The counters then.
+    pub state: MemoryState,
+    /// The counters at the dump.
+    pub end: MemoryState,
+    /// The most that was allocated in the trace.
+    pub peak_allocated: Bytes,
+    /// Entries of the device's trace.
+    pub events: u64,
+    /// The request that failed (or, without a failure, the one that made the peak).
+    pub request: Option<Request>,
+    /// Live bytes by user line, most first; complete: the sum is `state.allocated`.
+    pub holders: Vec<Holder>,
+    /// Live bytes by role, most first.
+    pub roles: Vec<(Role, Bytes)>,
+    /// Memory that survives step after step, where found.
+    pub growth: Option<Growth>,
+    /// Forward allocations of the last forward pass that still live at the moment, and all that it
+    /// made: nearly all live means that a graph is being recorded.
+    pub forward_kept: Option<(Bytes, Bytes)>,
+    /// How many `backward()` runs the trace shows before the moment.
+    pub backward_runs: u32,
+    /// How many optimizer steps the trace shows before the moment.
+    pub optimizer_steps: u32,
+    /// How many failures the trace shows, this one included.
+    pub oom_events: u32,
+    /// What the recording cannot show.
+    pub limits: Vec<Limit>,
+}
