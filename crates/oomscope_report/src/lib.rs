@@ -1,1 +1,28 @@
-//! placeholder
+//! Renders a [`Diagnosis`](oomscope_model::Diagnosis): as text for a terminal, as Markdown for an
+//! issue, as JSON for programs. The types that the JSON is made of live here and nowhere else.
+//!
+//! Nothing here opens, prints or asks the environment: every function writes to the writer that
+//! it is given. Text from outside (paths, messages) never reaches it with control characters.
+//!
+//! ```
+//! use oomscope_model::{Diagnosis, Verdict};
+//! # fn main() -> std::io::Result<()> {
+//! # let diagnosis = Diagnosis { verdict: Verdict::Healthy, headline: "memory stays flat".into(),
+//! #     inputs: vec![], state: Default::default(), culprit: Default::default(), causes: vec![],
+//! #     cold_findings: vec![], fixes: vec![], options: vec![], verify: vec![],
+//! #     report: Default::default(), escalation: vec![], excerpts: vec![], problems: vec![] };
+//! let mut text = Vec::new();
+//! oomscope_report::render_text(&diagnosis, &oomscope_report::TextStyle::default(), &mut text)?;
+//! assert!(text.starts_with(b"healthy: memory stays flat\n"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod clean;
+mod content;
+mod layout;
+mod style;
+mod text;
+
+pub use style::{Charset, Colour, Detail, TextStyle};
+pub use text::render_text;

@@ -1,0 +1,112 @@
+//! Step 3: the catalogue, judged: what speaks for and against each cause that is open, and the
+//! names of the rest.
+
+use std::io::{self, Write};
+
+use oomscope_model::{Assessment, Confidence, Diagnosis, Fact};
+
+use super::{place_span, write_labelled, write_lines, write_paragraph, write_step};
+use crate::TextStyle;
+use crate::content::{bytes_or_unknown, cause_groups, names};
+use crate::layout::{Tone, write_line, write_wrapped};
+
+/// Writes step 3.
+pub(super) fn write_causes(
+    out: &mut dyn Write,
+    style: TextStyle,
+    diagnosis: &Diagnosis,
+) -> io::Result<()> {
+    write_step(out, style, 3)?;
+    let groups = cause_groups(diagnosis);
+    for (index, assessment) in groups.open.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        write_assessment(out, style, assessment)?;
+    }
+    if groups.open.is_empty() {
+        let words = "Nothing that was read speaks for any cause of the catalogue.";
+        write_paragraph(out, style, 2, Tone::Plain, words)?;
+    }
+    if !groups.ruled_out.is_empty() || !groups.no_evidence.is_empty() {
+        writeln!(out)?;
+    }
+    for (label, group) in [("ruled out", groups.ruled_out), ("no evidence", groups.no_evidence)] {
+        if !group.is_empty() {
+            write_labelled(out, style, label, 13, Tone::Faint, &names(&group))?;
+        }
+    }
+    write_cold_findings(out, style, diagnosis)
+}
+
+fn write_assessment(
+    out: &mut dyn Write,
+    style: TextStyle,
+    assessment: &Assessment,
+) -> io::Result<()> {
+    let confidence = assessment.confidence;
+    let (bullet, tone) = match confidence.is_claim() {
+        true if confidence >= Confidence::percent(80) => ("●", Tone::Bad),
+        true => ("●", Tone::Doubt),
+        false => ("○", Tone::Faint),
+    };
+    let head = [
+        style.gap(2),
+        style.span(tone, bullet),
+        style.gap(1),
+        style.span(Tone::Strong, &format!("{:<24}", assessment.cause.name())),
+        style.span(tone, &format!("{confidence:>4} {:<6}", confidence.word())),
+        style.span(Tone::Plain, &format!("{:>14}", bytes_or_unknown(assessment.bytes))),
+    ];
+    write_line(out, style, &head)?;
+    for fact in &assessment.evidence_for {
+        write_fact(out, style, ("+", Tone::Good), fact)?;
+    }
+    for fact in &assessment.evidence_against {
+        write_fact(out, style, ("−", Tone::Bad), fact)?;
+    }
+    if let Some(settle) = &assessment.settle {
+        let lead = [style.gap(4), style.span(Tone::Doubt, "? ")];
+        write_lines(out, style, &lead, Tone::Plain, &format!("would settle it: {settle}"))?;
+    }
+    Ok(())
+}
+
+/// One fact, its bytes and its line behind it.
+fn write_fact(
+    out: &mut dyn Write,
+    style: TextStyle,
+    (sign, tone): (&str, Tone),
+    fact: &Fact,
+) -> io::Result<()> {
+    let lead = [style.gap(4), style.span(tone, sign), style.gap(1)];
+    let mut spans = style.prose(Tone::Plain, fact.text.trim_end_matches('.'));
+    if let Some(bytes) = fact.bytes.map(|bytes| bytes.to_string())
+        && !fact.text.contains(&bytes)
+    {
+        spans.push(style.span(Tone::Strong, &format!(" ({bytes})")));
+    }
+    if let Some(place) = &fact.place {
+        spans.push(style.gap(1));
+        spans.push(place_span(style, place, style.columns() / 2));
+    }
+    write_wrapped(out, style, &lead, &spans)
+}
+
+/// Writes what the source shows that holds nothing here.
+pub(super) fn write_cold_findings(
+    out: &mut dyn Write,
+    style: TextStyle,
+    diagnosis: &Diagnosis,
+) -> io::Result<()> {
+    if diagnosis.cold_findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let words = "In the source too, but it holds nothing here, so not the cause:";
+    write_paragraph(out, style, 2, Tone::Plain, words)?;
+    for fact in &diagnosis.cold_findings {
+        write_fact(out, style, ("·", Tone::Faint), fact)?;
+    }
+    Ok(())
+}
