@@ -28,7 +28,7 @@ pub(crate) fn clean_lines(text: &str) -> String {
 }
 
 /// C0, C1, and what Unicode has for reordering, hiding and breaking lines ("Trojan Source").
-fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -39,7 +39,7 @@ fn is_dangerous(character: char) -> bool {
 /// The ASCII that reads most like it, for the characters that reports are written with.
 fn likeness(character: char) -> Option<&'static str> {
     Some(match character {
-        '─' | '—' | '–' | '−' | '‑' => "-",
+        '─' | '—' | '–' | '−' | '‑' | '·' => "-",
         '│' | '┃' => "|",
         '█' => "#",
         '●' | '•' => "*",
@@ -47,7 +47,6 @@ fn likeness(character: char) -> Option<&'static str> {
         '→' => "->",
         '←' => "<-",
         '…' => "...",
-        '·' => "-",
         '×' => "x",
         '≥' => ">=",
         '≤' => "<=",

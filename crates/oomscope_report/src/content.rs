@@ -1,8 +1,10 @@
 //! What text and Markdown both say: the words for a verdict, the rows of the tables, and the order
 //! in which they come. Layout is theirs; wording is here.
 
+use crate::root::below;
 use oomscope_model::{
-    Assessment, Bytes, Confidence, Diagnosis, Holder, MemoryError, Place, Role, Verdict,
+    Assessment, Bytes, Confidence, Diagnosis, Fact, Holder, MemoryError, Phase, Place, Role,
+    Verdict,
 };
 
 /// The method's steps, in order.
@@ -65,18 +67,17 @@ pub(crate) fn figure_rows(diagnosis: &Diagnosis) -> Vec<FigureRow<'_>> {
         return rows;
     }
     let stated = diagnosis.state.memory_error.as_ref();
-    let expected: [(&str, fn(&MemoryError) -> Option<Bytes>); 5] = [
-        ("requested", |error| error.requested),
-        ("capacity", |error| error.capacity),
-        ("free", |error| error.free),
-        ("allocated", |error| error.allocated),
-        ("reserved", |error| error.reserved),
-    ];
-    for (name, read) in expected {
+    let stated = |read: fn(&MemoryError) -> Option<Bytes>| stated.and_then(read);
+    for (name, bytes) in [
+        ("requested", stated(|error| error.requested)),
+        ("capacity", stated(|error| error.capacity)),
+        ("free", stated(|error| error.free)),
+        ("allocated", stated(|error| error.allocated)),
+        ("reserved", stated(|error| error.reserved)),
+    ] {
         if rows.iter().any(|row| row.name == name) {
             continue;
         }
-        let bytes = stated.and_then(read);
         rows.push(FigureRow { name, bytes, from: if bytes.is_some() { "error text" } else { "" } });
     }
     rows
@@ -92,7 +93,7 @@ pub(crate) struct HolderRow<'a> {
 }
 
 /// Who holds the most; what is beyond [`SHOWN_HOLDERS`] is one row.
-pub(crate) fn holder_rows(diagnosis: &Diagnosis) -> Vec<HolderRow<'_>> {
+pub(crate) fn holder_rows<'a>(diagnosis: &'a Diagnosis, folder: &str) -> Vec<HolderRow<'a>> {
     let holders = &diagnosis.culprit.holders;
     // A single line is shown as itself rather than as "1 more line".
     let shown = if holders.len() == SHOWN_HOLDERS + 1 { holders.len() } else { SHOWN_HOLDERS };
@@ -104,7 +105,7 @@ pub(crate) fn holder_rows(diagnosis: &Diagnosis) -> Vec<HolderRow<'_>> {
             label: holder
                 .place
                 .as_ref()
-                .map_or_else(|| "no Python frame".to_owned(), Place::to_string),
+                .map_or_else(|| "no Python frame".to_owned(), |place| below(folder, place)),
             role: match holder.role {
                 Role::Unknown => "",
                 known => known.name(),
@@ -136,7 +137,7 @@ pub(crate) fn holder_story(holder: &Holder) -> String {
     if let Some(call) = &holder.library_call {
         parts.push(format!("made by `{call}`"));
     }
-    if holder.phase != oomscope_model::Phase::Unknown {
+    if holder.phase != Phase::Unknown {
         parts.push(format!("during {}", holder.phase.name()));
     }
     parts.push(match holder.blocks {
@@ -156,40 +157,38 @@ pub(crate) fn holder_story(holder: &Holder) -> String {
         (None, None) => parts.push("all older than the trace".to_owned()),
         (Some(oldest), None) => parts.push(format!("from event {}", oldest.0)),
     }
-    let callers: Vec<String> =
-        holder.callers.iter().take(3).map(|place| short_place(place)).collect();
+    let callers: Vec<String> = holder.callers.iter().take(3).map(short_place).collect();
     if !callers.is_empty() {
         parts.push(format!("called from {}", callers.join(" ← ")));
     }
     parts.join(", ")
 }
 
-/// File name, line and function.
+/// File name and line.
 pub(crate) fn short_place(place: &Place) -> String {
     format!("{}:{}", place.file_name(), place.line)
 }
 
 /// Who asked for the last bytes, in words.
-pub(crate) fn asked(diagnosis: &Diagnosis) -> Option<String> {
+pub(crate) fn asked(diagnosis: &Diagnosis, folder: &str) -> Option<String> {
     let culprit = &diagnosis.culprit;
-    let mut words = match (&culprit.asked, &culprit.library_call) {
+    let mut parts = match (&culprit.asked, &culprit.library_call) {
         (Some(place), call) => {
-            let mut words = format!("`{place}`");
-            if let Some(function) = &place.function {
-                words += &format!(" in `{function}`");
-            }
-            if let Some(call) = call {
-                words += &format!(" → `{call}`");
-            }
-            words
+            let function = place.function.as_ref().map(|name| format!(" in `{name}`"));
+            let call = call.as_ref().map(|call| format!(" → `{call}`"));
+            vec![
+                format!("`{}`", below(folder, place)),
+                function.unwrap_or_default(),
+                call.unwrap_or_default(),
+            ]
         }
-        (None, Some(call)) => format!("`{call}`, the line above it is not known"),
+        (None, Some(call)) => vec![format!("`{call}`, the line above it is not known")],
         (None, None) => return None,
     };
-    if let Some(phase) = culprit.phase.filter(|phase| *phase != oomscope_model::Phase::Unknown) {
-        words += &format!(", during {}", phase.name());
+    if let Some(phase) = culprit.phase.filter(|phase| *phase != Phase::Unknown) {
+        parts.push(format!(", during {}", phase.name()));
     }
-    Some(words)
+    Some(parts.concat())
 }
 
 /// Step 3 in three groups.
@@ -220,19 +219,24 @@ pub(crate) fn claimed(diagnosis: &Diagnosis) -> Option<&Assessment> {
 /// Confidence and bytes of a claim, in one line.
 pub(crate) fn claim_line(assessment: &Assessment, live: Option<Bytes>) -> String {
     let confidence = assessment.confidence;
-    let mut line = format!("{} confidence ({confidence})", confidence.word());
-    match (assessment.bytes, live) {
+    let explains = match (assessment.bytes, live) {
         (Some(bytes), Some(live)) if bytes <= live => {
-            line += &format!(" · explains {bytes} of the {live} in use ({})", percent(bytes, live));
+            format!("explains {bytes} of the {live} in use ({})", percent(bytes, live))
         }
-        (Some(bytes), _) => line += &format!(" · explains {bytes}"),
-        (None, _) => line += " · how many bytes it explains is unknown",
-    }
-    line
+        (Some(bytes), _) => format!("explains {bytes}"),
+        (None, _) => "how many bytes it explains is unknown".to_owned(),
+    };
+    format!("{} confidence ({confidence}) · {explains}", confidence.word())
 }
 
 /// What the marked line of an excerpt has to do with the failure.
 pub(crate) fn mark(diagnosis: &Diagnosis, place: &Place) -> Option<String> {
+    if let Some(assessment) = claimed(diagnosis)
+        && assessment.places.first().is_some_and(|first| first.is_same_line(place))
+        && let Some(bytes) = assessment.bytes
+    {
+        return Some(format!("accounts for {bytes}"));
+    }
     let culprit = &diagnosis.culprit;
     let held: Bytes = culprit
         .holders
@@ -248,6 +252,19 @@ pub(crate) fn mark(diagnosis: &Diagnosis, place: &Place) -> Option<String> {
         return Some("asked for the bytes that were refused".to_owned());
     }
     None
+}
+
+/// What stands behind a fact: its bytes and its line, unless the fact itself names them.
+pub(crate) fn fact_figures(fact: &Fact, folder: &str) -> Option<String> {
+    let bytes = fact.bytes.map(|bytes| bytes.to_string());
+    let bytes = bytes.filter(|bytes| !fact.text.contains(bytes.as_str()));
+    let place = fact.place.as_ref().filter(|place| !fact.text.contains(&short_place(place)));
+    let place = place.map(|place| format!("`{}`", below(folder, place)));
+    match (bytes, place) {
+        (Some(bytes), Some(place)) => Some(format!("({bytes}, {place})")),
+        (Some(one), None) | (None, Some(one)) => Some(format!("({one})")),
+        (None, None) => None,
+    }
 }
 
 /// Names of causes, as prose.

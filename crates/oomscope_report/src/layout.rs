@@ -18,7 +18,6 @@ pub(crate) enum Tone {
     Faint,
     Heading,
     Code,
-    Place,
     Bad,
     Doubt,
     Good,
@@ -35,7 +34,6 @@ impl Tone {
             Tone::Faint => Style::new().dimmed(),
             Tone::Heading => colour(AnsiColor::Blue).bold(),
             Tone::Code => colour(AnsiColor::Cyan),
-            Tone::Place => Style::new().underline(),
             Tone::Bad => colour(AnsiColor::Red).bold(),
             Tone::Doubt => colour(AnsiColor::Yellow).bold(),
             Tone::Good => colour(AnsiColor::Green),
@@ -80,6 +78,11 @@ impl Span {
     }
 }
 
+/// `count` blanks.
+pub(crate) fn gap(count: usize) -> Span {
+    Span { text: " ".repeat(count), tone: Tone::Plain }
+}
+
 /// Columns that `spans` take side by side.
 pub(crate) fn width_of(spans: &[Span]) -> usize {
     spans.iter().map(Span::width).sum()
@@ -89,11 +92,6 @@ impl TextStyle {
     /// `text` in `tone`, made harmless.
     pub(crate) fn span(self, tone: Tone, text: &str) -> Span {
         Span { text: clean(text, self.charset), tone }
-    }
-
-    /// `count` blanks.
-    pub(crate) fn gap(self, count: usize) -> Span {
-        Span { text: " ".repeat(count), tone: Tone::Plain }
     }
 
     /// A horizontal rule.
@@ -173,7 +171,7 @@ pub(crate) fn write_wrapped(
     let room = style.columns().saturating_sub(indent).max(1);
     let mut lead = first.to_vec();
     for line in wrap(spans, room) {
-        let mut whole = std::mem::replace(&mut lead, vec![style.gap(indent)]);
+        let mut whole = std::mem::replace(&mut lead, vec![gap(indent)]);
         whole.extend(line);
         write_line(out, style, &whole)?;
     }
@@ -236,6 +234,14 @@ fn words(spans: &[Span]) -> Vec<Vec<Span>> {
                 continue;
             }
             let piece = Span { text: part.to_owned(), tone: span.tone };
+            if !is_open && is_unit(part) && ends_with_digit(words.last()) {
+                // A figure and its unit stay on one line.
+                if let Some(word) = words.last_mut() {
+                    word.push(Span { text: format!(" {part}"), tone: span.tone });
+                }
+                is_open = true;
+                continue;
+            }
             match words.last_mut() {
                 Some(word) if is_open => word.push(piece),
                 _ => words.push(vec![piece]),
@@ -245,6 +251,15 @@ fn words(spans: &[Span]) -> Vec<Vec<Span>> {
         is_open &= !span.text.ends_with(' ');
     }
     words
+}
+
+fn is_unit(part: &str) -> bool {
+    ["bytes", "KiB", "MiB", "GiB"].iter().any(|unit| part.starts_with(unit))
+}
+
+fn ends_with_digit(word: Option<&Vec<Span>>) -> bool {
+    let last = word.and_then(|word| word.last());
+    last.is_some_and(|span| span.text.ends_with(|end: char| end.is_ascii_digit()))
 }
 
 /// A bar of `share` of `columns`, in eighths of a block; in ASCII in whole characters.

@@ -20,9 +20,17 @@
 
 mod clean;
 mod content;
+mod json;
 mod layout;
+mod markdown;
+mod page;
+mod root;
 mod style;
 mod text;
+mod wire;
 
+pub use json::{json_schema, render_json};
+pub use markdown::render_markdown;
+pub use page::render_page;
 pub use style::{Charset, Colour, Detail, TextStyle};
 pub use text::render_text;

@@ -8,10 +8,10 @@ mod state;
 
 use std::io::{self, Write};
 
-use oomscope_model::{Diagnosis, Place, Verdict};
+use oomscope_model::{Diagnosis, Verdict};
 
 use crate::content::{STEPS, claim_line, claimed, four_parts};
-use crate::layout::{Span, Tone, width_of, write_line, write_wrapped};
+use crate::layout::{Span, Tone, gap, width_of, write_line, write_wrapped};
 use crate::{Detail, TextStyle};
 
 /// Writes `diagnosis` for people.
@@ -161,7 +161,7 @@ fn write_heading(out: &mut dyn Write, style: TextStyle, title: &str) -> io::Resu
     let title = style.span(Tone::Heading, title);
     let rest = style.columns().saturating_sub(title.width() + 4);
     writeln!(out)?;
-    write_line(out, style, &[style.rule(2), style.gap(1), title, style.gap(1), style.rule(rest)])
+    write_line(out, style, &[style.rule(2), gap(1), title, gap(1), style.rule(rest)])
 }
 
 fn write_notes(out: &mut dyn Write, style: TextStyle, notes: &[String]) -> io::Result<()> {
@@ -183,7 +183,7 @@ fn write_paragraph(
     tone: Tone,
     text: &str,
 ) -> io::Result<()> {
-    write_lines(out, style, &[style.gap(indent)], tone, text)
+    write_lines(out, style, &[gap(indent)], tone, text)
 }
 
 /// `text` beside a label that is padded to `columns`.
@@ -195,7 +195,7 @@ fn write_labelled(
     tone: Tone,
     text: &str,
 ) -> io::Result<()> {
-    let lead = [style.gap(2), style.span(Tone::Strong, &format!("{label:<columns$}"))];
+    let lead = [gap(2), style.span(Tone::Strong, &format!("{label:<columns$}"))];
     write_lines(out, style, &lead, tone, text)
 }
 
@@ -207,16 +207,11 @@ fn write_lines(
     tone: Tone,
     text: &str,
 ) -> io::Result<()> {
-    let gap = [style.gap(width_of(lead))];
+    let gap = [gap(width_of(lead))];
     let mut lead = lead;
     for line in text.trim_end().split('\n') {
         write_wrapped(out, style, lead, &style.prose(tone, line.trim_end()))?;
         lead = &gap;
     }
     Ok(())
-}
-
-/// A place for a table or a list, shortened to `columns`.
-fn place_span(style: TextStyle, place: &Place, columns: usize) -> Span {
-    style.tail(Tone::Place, &place.to_string(), columns)
 }

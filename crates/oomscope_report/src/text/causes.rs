@@ -5,10 +5,11 @@ use std::io::{self, Write};
 
 use oomscope_model::{Assessment, Confidence, Diagnosis, Fact};
 
-use super::{place_span, write_labelled, write_lines, write_paragraph, write_step};
+use super::{write_labelled, write_lines, write_paragraph, write_step};
 use crate::TextStyle;
-use crate::content::{bytes_or_unknown, cause_groups, names};
-use crate::layout::{Tone, write_line, write_wrapped};
+use crate::content::{bytes_or_unknown, cause_groups, fact_figures, names};
+use crate::layout::{Tone, gap, write_line};
+use crate::root::common_folder;
 
 /// Writes step 3.
 pub(super) fn write_causes(
@@ -17,12 +18,13 @@ pub(super) fn write_causes(
     diagnosis: &Diagnosis,
 ) -> io::Result<()> {
     write_step(out, style, 3)?;
+    let folder = common_folder(diagnosis);
     let groups = cause_groups(diagnosis);
     for (index, assessment) in groups.open.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
-        write_assessment(out, style, assessment)?;
+        write_assessment(out, style, assessment, &folder)?;
     }
     if groups.open.is_empty() {
         let words = "Nothing that was read speaks for any cause of the catalogue.";
@@ -43,6 +45,7 @@ fn write_assessment(
     out: &mut dyn Write,
     style: TextStyle,
     assessment: &Assessment,
+    folder: &str,
 ) -> io::Result<()> {
     let confidence = assessment.confidence;
     let (bullet, tone) = match confidence.is_claim() {
@@ -51,22 +54,22 @@ fn write_assessment(
         false => ("○", Tone::Faint),
     };
     let head = [
-        style.gap(2),
+        gap(2),
         style.span(tone, bullet),
-        style.gap(1),
+        gap(1),
         style.span(Tone::Strong, &format!("{:<24}", assessment.cause.name())),
         style.span(tone, &format!("{confidence:>4} {:<6}", confidence.word())),
         style.span(Tone::Plain, &format!("{:>14}", bytes_or_unknown(assessment.bytes))),
     ];
     write_line(out, style, &head)?;
     for fact in &assessment.evidence_for {
-        write_fact(out, style, ("+", Tone::Good), fact)?;
+        write_fact(out, style, ("+", Tone::Good), fact, folder)?;
     }
     for fact in &assessment.evidence_against {
-        write_fact(out, style, ("−", Tone::Bad), fact)?;
+        write_fact(out, style, ("−", Tone::Bad), fact, folder)?;
     }
     if let Some(settle) = &assessment.settle {
-        let lead = [style.gap(4), style.span(Tone::Doubt, "? ")];
+        let lead = [gap(4), style.span(Tone::Doubt, "? ")];
         write_lines(out, style, &lead, Tone::Plain, &format!("would settle it: {settle}"))?;
     }
     Ok(())
@@ -78,19 +81,12 @@ fn write_fact(
     style: TextStyle,
     (sign, tone): (&str, Tone),
     fact: &Fact,
+    folder: &str,
 ) -> io::Result<()> {
-    let lead = [style.gap(4), style.span(tone, sign), style.gap(1)];
-    let mut spans = style.prose(Tone::Plain, fact.text.trim_end_matches('.'));
-    if let Some(bytes) = fact.bytes.map(|bytes| bytes.to_string())
-        && !fact.text.contains(&bytes)
-    {
-        spans.push(style.span(Tone::Strong, &format!(" ({bytes})")));
-    }
-    if let Some(place) = &fact.place {
-        spans.push(style.gap(1));
-        spans.push(place_span(style, place, style.columns() / 2));
-    }
-    write_wrapped(out, style, &lead, &spans)
+    let lead = [gap(4), style.span(tone, sign), gap(1)];
+    let figures = fact_figures(fact, folder).unwrap_or_default();
+    let words = format!("{} {figures}", fact.text.trim_end_matches('.'));
+    write_lines(out, style, &lead, Tone::Plain, &words)
 }
 
 /// Writes what the source shows that holds nothing here.
@@ -105,8 +101,9 @@ pub(super) fn write_cold_findings(
     writeln!(out)?;
     let words = "In the source too, but it holds nothing here, so not the cause:";
     write_paragraph(out, style, 2, Tone::Plain, words)?;
+    let folder = common_folder(diagnosis);
     for fact in &diagnosis.cold_findings {
-        write_fact(out, style, ("·", Tone::Faint), fact)?;
+        write_fact(out, style, ("·", Tone::Faint), fact, &folder)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use oomscope_model::{Diagnosis, Patch, Verdict};
 use super::{write_lines, write_paragraph, write_step};
 use crate::TextStyle;
 use crate::content::aligned;
-use crate::layout::{Tone, width_of, write_line};
+use crate::layout::{Tone, gap, width_of, write_line};
 
 /// Writes step 4.
 pub(super) fn write_fixes(
@@ -72,7 +72,7 @@ pub(super) fn write_diff(out: &mut dyn Write, style: TextStyle, diff: &str) -> i
         } else {
             Tone::Plain
         };
-        write_line(out, style, &[style.gap(4), style.span(tone, line)])?;
+        write_line(out, style, &[gap(4), style.span(tone, line)])?;
     }
     Ok(())
 }
@@ -92,14 +92,14 @@ pub(super) fn write_options(
     let figures = aligned(&options.iter().map(|option| option.saves).collect::<Vec<_>>());
     for (option, figure) in options.iter().zip(&figures) {
         let tone = if option.saves.is_some() { Tone::Good } else { Tone::Faint };
-        let lead = [style.gap(2), style.span(tone, figure), style.gap(2)];
+        let lead = [gap(2), style.span(tone, figure), gap(2)];
         write_lines(out, style, &lead, Tone::Strong, &option.title)?;
         let below = width_of(&lead);
         if !option.why.is_empty() {
             write_paragraph(out, style, below, Tone::Plain, &option.why)?;
         }
         if !option.cost.is_empty() {
-            let lead = [style.gap(below), style.span(Tone::Faint, "costs ")];
+            let lead = [gap(below), style.span(Tone::Faint, "costs ")];
             write_lines(out, style, &lead, Tone::Plain, &option.cost)?;
         }
     }
@@ -117,9 +117,9 @@ pub(super) fn write_verify(
         return write_paragraph(out, style, 2, Tone::Plain, "Nothing to verify yet.");
     }
     for step in &diagnosis.verify {
-        let run = [style.gap(2), style.span(Tone::Faint, "run  ")];
+        let run = [gap(2), style.span(Tone::Faint, "run  ")];
         write_lines(out, style, &run, Tone::Code, &step.run)?;
-        let see = [style.gap(2), style.span(Tone::Faint, "see  ")];
+        let see = [gap(2), style.span(Tone::Faint, "see  ")];
         write_lines(out, style, &see, Tone::Plain, &step.expect)?;
     }
     Ok(())

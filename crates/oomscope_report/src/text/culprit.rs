@@ -7,7 +7,8 @@ use oomscope_model::{Bytes, Diagnosis};
 use super::{write_labelled, write_notes, write_paragraph, write_step};
 use crate::TextStyle;
 use crate::content::{HolderRow, aligned, asked, holder_rows, holder_story, live, percent};
-use crate::layout::{Tone, bar, write_line};
+use crate::layout::{Tone, bar, gap, write_line};
+use crate::root::common_folder;
 
 /// A holder below this share of all live bytes is not told about in words.
 const TELLING_SHARE: f64 = 0.10;
@@ -19,7 +20,7 @@ pub(super) fn write_culprit(
     diagnosis: &Diagnosis,
 ) -> io::Result<()> {
     write_step(out, style, 2)?;
-    match asked(diagnosis) {
+    match asked(diagnosis, &common_folder(diagnosis)) {
         Some(words) => write_labelled(out, style, "asked by", 10, Tone::Plain, &words)?,
         None => write_labelled(out, style, "asked by", 10, Tone::Faint, "unknown")?,
     }
@@ -39,7 +40,8 @@ pub(super) fn write_holders(
     style: TextStyle,
     diagnosis: &Diagnosis,
 ) -> io::Result<()> {
-    let rows = holder_rows(diagnosis);
+    let folder = common_folder(diagnosis);
+    let rows = holder_rows(diagnosis, &folder);
     let live = live(diagnosis);
     writeln!(out)?;
     write_paragraph(out, style, 2, Tone::Strong, &format!("Who holds the {live} in use"))?;
@@ -48,14 +50,14 @@ pub(super) fn write_holders(
     for (row, figure) in rows.iter().zip(&figures) {
         let label = style.tail(Tone::Plain, &row.label, columns.label);
         let pad = columns.label.saturating_sub(label.width());
-        let mut line = vec![style.gap(2), label, style.gap(pad)];
+        let mut line = vec![gap(2), label, gap(pad)];
         if columns.role > 0 {
             let role = format!("  {:<width$}", row.role, width = columns.role);
             line.push(style.span(Tone::Faint, &role));
         }
         line.push(style.span(Tone::Strong, &format!("  {figure}")));
         line.push(style.span(Tone::Plain, &format!("  {:>4}", percent(row.bytes, live))));
-        line.push(style.gap(2));
+        line.push(gap(2));
         line.push(bar(style, row.bytes.share_of(live), columns.bar));
         write_line(out, style, &line)?;
     }

@@ -6,7 +6,7 @@ use oomscope_model::{Diagnosis, Place};
 
 use crate::TextStyle;
 use crate::content::mark;
-use crate::layout::{Tone, width_of, wrap, write_line};
+use crate::layout::{Tone, gap, width_of, wrap, write_line};
 
 /// Writes the place and its lines, the line itself marked.
 pub(super) fn write_excerpt(
@@ -17,14 +17,14 @@ pub(super) fn write_excerpt(
 ) -> io::Result<()> {
     let numbers = lines.iter().map(|(number, _)| number.to_string().len()).max().unwrap_or(1);
     let mut title = vec![
-        style.gap(numbers + 1),
+        gap(numbers + 1),
         style.span(Tone::Heading, "--> "),
         style.span(Tone::Plain, &place.to_string()),
     ];
     if let Some(function) = &place.function {
         title.push(style.span(Tone::Faint, &format!(" in {function}")));
     }
-    let gutter = [style.gap(numbers + 2), style.span(Tone::Heading, "│")];
+    let gutter = [gap(numbers + 2), style.span(Tone::Heading, "│")];
     let room = style.columns().saturating_sub(width_of(&gutter) + 2);
     writeln!(out)?;
     write_line(out, style, &title)?;
@@ -40,12 +40,12 @@ pub(super) fn write_excerpt(
         }
         let carets = "^".repeat(code_end - code_start);
         let mut marker = gutter.to_vec();
-        marker.push(style.gap(1 + code_start));
+        marker.push(gap(1 + code_start));
         marker.push(style.span(Tone::Bad, &carets));
         let said = mark(diagnosis, place).unwrap_or_default();
         let label = style.span(Tone::Bad, &said);
         if code_end + 1 + label.width() <= room {
-            marker.extend([style.gap(1), label]);
+            marker.extend([gap(1), label]);
             write_line(out, style, &marker)?;
             continue;
         }
@@ -53,7 +53,7 @@ pub(super) fn write_excerpt(
         for line in wrap(&[label], room.saturating_sub(code_start).max(20).min(room)) {
             let start = code_start.min(room.saturating_sub(width_of(&line)));
             let mut below = gutter.to_vec();
-            below.push(style.gap(1 + start));
+            below.push(gap(1 + start));
             below.extend(line);
             write_line(out, style, &below)?;
         }

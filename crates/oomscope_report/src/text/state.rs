@@ -7,7 +7,8 @@ use oomscope_model::Diagnosis;
 use super::{write_labelled, write_notes, write_paragraph, write_step};
 use crate::TextStyle;
 use crate::content::{aligned, figure_rows};
-use crate::layout::{Tone, width_of, write_wrapped};
+use crate::layout::{Tone, gap, width_of, write_wrapped};
+use crate::root::common_folder;
 
 /// Writes step 1.
 pub(super) fn write_state(
@@ -21,6 +22,10 @@ pub(super) fn write_state(
     }
     if !diagnosis.state.moment.is_empty() {
         write_labelled(out, style, "at", 6, Tone::Plain, &diagnosis.state.moment)?;
+    }
+    let folder = common_folder(diagnosis);
+    if !folder.is_empty() {
+        write_labelled(out, style, "in", 6, Tone::Plain, &folder)?;
     }
     writeln!(out)?;
     write_figures(out, style, diagnosis)?;
@@ -40,11 +45,11 @@ pub(super) fn write_figures(
     for (row, figure) in rows.iter().zip(&figures) {
         let tone = if row.bytes.is_some() { Tone::Strong } else { Tone::Faint };
         let lead = [
-            style.gap(2),
+            gap(2),
             style.span(Tone::Plain, &format!("{:<names$}", row.name)),
-            style.gap(2),
+            gap(2),
             style.span(tone, figure),
-            style.gap(2),
+            gap(2),
         ];
         // A name longer than any that we know would leave no room for its source.
         if width_of(&lead) + 12 > style.columns() {
