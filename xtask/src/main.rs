@@ -1,1 +1,51 @@
-fn main() {}
+//! Chores of the repository: `cargo xtask check` runs every check, the others run one or write
+//! what is generated.
+#![allow(clippy::disallowed_methods, reason = "chores read and write the repository")]
+#![allow(clippy::print_stdout, reason = "chores say what they did")]
+
+mod arrows;
+mod schema;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  check             every check below
+  arrows            no crate depends on one that the architecture forbids
+  schema [--check]  write (or check) schema/diagnosis.schema.json
+";
+
+/// Whether a generated file is written or compared.
+#[derive(Clone, Copy)]
+enum Mode {
+    Write,
+    Check,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["check"] => {
+            arrows::check(root())?;
+            schema::run(root(), Mode::Check)
+        }
+        ["arrows"] => arrows::check(root()),
+        ["schema"] => schema::run(root(), Mode::Write),
+        ["schema", "--check"] => schema::run(root(), Mode::Check),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown chore `{}`\n\n{USAGE}", words.join(" ")),
+    }
+}
+
+/// The workspace's root: the folder above this crate.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}

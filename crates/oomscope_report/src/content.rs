@@ -3,7 +3,7 @@
 
 use crate::root::below;
 use oomscope_model::{
-    Assessment, Bytes, Confidence, Diagnosis, Fact, Holder, MemoryError, Phase, Place, Role,
+    Assessment, Bytes, Cause, Confidence, Diagnosis, Fact, Holder, MemoryError, Phase, Place, Role,
     Verdict,
 };
 
@@ -14,10 +14,16 @@ pub(crate) const STEPS: [&str; 6] =
 /// Holders beyond these are summed up in one row.
 pub(crate) const SHOWN_HOLDERS: usize = 8;
 
-/// `93%`, or `<1%` for a share that rounds to nothing.
+/// `93%`, `<1%` for a share that rounds to nothing, `>100%` when the whole is not the whole.
 pub(crate) fn percent(part: Bytes, whole: Bytes) -> String {
     let percent = part.share_of(whole) * 100.0;
-    if part > Bytes::ZERO && percent < 0.5 { "<1%".to_owned() } else { format!("{percent:.0}%") }
+    if part > whole {
+        ">100%".to_owned()
+    } else if part > Bytes::ZERO && percent < 0.5 {
+        "<1%".to_owned()
+    } else {
+        format!("{percent:.0}%")
+    }
 }
 
 /// A figure, or the word for not having it.
@@ -205,8 +211,10 @@ pub(crate) struct CauseGroups<'a> {
 pub(crate) fn cause_groups(diagnosis: &Diagnosis) -> CauseGroups<'_> {
     let (open, closed): (Vec<_>, Vec<_>) =
         diagnosis.causes.iter().partition(|one| one.confidence > Confidence::NONE);
+    // "No evidence for unknown" would say nothing.
+    let closed = closed.into_iter().filter(|one| one.cause != Cause::Unknown);
     let (no_evidence, ruled_out) =
-        closed.into_iter().partition(|one| one.evidence_against.is_empty());
+        closed.partition(|one: &&Assessment| one.evidence_against.is_empty());
     CauseGroups { open, ruled_out, no_evidence }
 }
 
@@ -264,6 +272,16 @@ pub(crate) fn fact_figures(fact: &Fact, folder: &str) -> Option<String> {
         (Some(bytes), Some(place)) => Some(format!("({bytes}, {place})")),
         (Some(one), None) | (None, Some(one)) => Some(format!("({one})")),
         (None, None) => None,
+    }
+}
+
+/// What stands above findings that are not the cause.
+pub(crate) fn cold_title(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "Found in the source, though nothing grew from it:",
+        Verdict::Claimed(_) | Verdict::Undecided => {
+            "In the source too, but it holds nothing here, so not the cause:"
+        }
     }
 }
 

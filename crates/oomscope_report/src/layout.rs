@@ -190,12 +190,16 @@ pub(crate) fn wrap(spans: &[Span], room: usize) -> Vec<Vec<Span>> {
         }
         let Some(line) = lines.last_mut() else { continue };
         if used > 0 {
-            // A blank inside code keeps the code's tone, so that the line is one run of colour.
-            line.push(Span { text: " ".to_owned(), tone: Tone::Plain });
+            // A blank between words of one tone has that tone, so that they are one run of colour.
+            let next = word.first().map(|span| span.tone);
+            let tone = line.last().map(|span| span.tone).filter(|tone| Some(*tone) == next);
+            push_text(line, " ", tone.unwrap_or(Tone::Plain));
             used += 1;
         }
         if wide <= room {
-            line.extend(word);
+            for span in &word {
+                push_text(line, &span.text, span.tone);
+            }
             used += wide;
             continue;
         }
@@ -208,7 +212,7 @@ pub(crate) fn wrap(spans: &[Span], room: usize) -> Vec<Vec<Span>> {
                 }
                 used += columns;
                 if let Some(line) = lines.last_mut() {
-                    push_character(line, character, span.tone);
+                    push_text(line, character.encode_utf8(&mut [0; 4]), span.tone);
                 }
             }
         }
@@ -216,10 +220,11 @@ pub(crate) fn wrap(spans: &[Span], room: usize) -> Vec<Vec<Span>> {
     lines
 }
 
-fn push_character(line: &mut Vec<Span>, character: char, tone: Tone) {
+/// Adds `text` to a line; text of the same tone stays one span.
+fn push_text(line: &mut Vec<Span>, text: &str, tone: Tone) {
     match line.last_mut() {
-        Some(last) if last.tone == tone => last.text.push(character),
-        _ => line.push(Span { text: character.to_string(), tone }),
+        Some(last) if last.tone == tone => last.text.push_str(text),
+        _ => line.push(Span { text: text.to_owned(), tone }),
     }
 }
 

@@ -8,8 +8,8 @@ use oomscope_model::{Assessment, Diagnosis, Fact, Place, Verdict};
 use crate::Charset;
 use crate::clean::{clean, clean_lines};
 use crate::content::{
-    STEPS, asked, bytes_or_unknown, cause_groups, claim_line, claimed, fact_figures, figure_rows,
-    four_parts, holder_rows, live, names, percent,
+    STEPS, asked, bytes_or_unknown, cause_groups, claim_line, claimed, cold_title, fact_figures,
+    figure_rows, four_parts, holder_rows, live, names, percent,
 };
 use crate::root::common_folder;
 
@@ -168,7 +168,7 @@ fn write_cold_findings(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result
     if diagnosis.cold_findings.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nIn the source too, but it holds nothing here, so not the cause:\n")?;
+    writeln!(out, "\n{}\n", cold_title(diagnosis.verdict))?;
     let folder = common_folder(diagnosis);
     for fact in &diagnosis.cold_findings {
         writeln!(out, "- {}", fact_line(fact, &folder))?;

@@ -207,11 +207,14 @@ fn write_lines(
     tone: Tone,
     text: &str,
 ) -> io::Result<()> {
-    let gap = [gap(width_of(lead))];
-    let mut lead = lead;
+    let below = gap(width_of(lead));
+    let mut lead = lead.to_vec();
     for line in text.trim_end().split('\n') {
-        write_wrapped(out, style, lead, &style.prose(tone, line.trim_end()))?;
-        lead = &gap;
+        let words = line.trim_start();
+        // What is indented (a command, an item) stays so.
+        lead.push(gap((line.len() - words.len()).min(8)));
+        write_wrapped(out, style, &lead, &style.prose(tone, words.trim_end()))?;
+        lead = vec![below.clone()];
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 
 use std::io::{self, Write};
 
-use oomscope_model::{Assessment, Confidence, Diagnosis, Fact};
+use oomscope_model::{Assessment, Cause, Confidence, Diagnosis, Fact};
 
 use super::{write_labelled, write_lines, write_paragraph, write_step};
 use crate::TextStyle;
-use crate::content::{bytes_or_unknown, cause_groups, fact_figures, names};
+use crate::content::{bytes_or_unknown, cause_groups, cold_title, fact_figures, names};
 use crate::layout::{Tone, gap, write_line};
 use crate::root::common_folder;
 
@@ -53,13 +53,17 @@ fn write_assessment(
         true => ("●", Tone::Doubt),
         false => ("○", Tone::Faint),
     };
+    let bytes = match assessment.cause {
+        Cause::Unknown => String::new(),
+        _ => bytes_or_unknown(assessment.bytes),
+    };
     let head = [
         gap(2),
         style.span(tone, bullet),
         gap(1),
         style.span(Tone::Strong, &format!("{:<24}", assessment.cause.name())),
         style.span(tone, &format!("{confidence:>4} {:<6}", confidence.word())),
-        style.span(Tone::Plain, &format!("{:>14}", bytes_or_unknown(assessment.bytes))),
+        style.span(Tone::Plain, &format!("{bytes:>14}")),
     ];
     write_line(out, style, &head)?;
     for fact in &assessment.evidence_for {
@@ -99,8 +103,7 @@ pub(super) fn write_cold_findings(
         return Ok(());
     }
     writeln!(out)?;
-    let words = "In the source too, but it holds nothing here, so not the cause:";
-    write_paragraph(out, style, 2, Tone::Plain, words)?;
+    write_paragraph(out, style, 2, Tone::Plain, cold_title(diagnosis.verdict))?;
     let folder = common_folder(diagnosis);
     for fact in &diagnosis.cold_findings {
         write_fact(out, style, ("·", Tone::Faint), fact, &folder)?;

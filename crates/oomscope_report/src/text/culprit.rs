@@ -56,7 +56,7 @@ pub(super) fn write_holders(
             line.push(style.span(Tone::Faint, &role));
         }
         line.push(style.span(Tone::Strong, &format!("  {figure}")));
-        line.push(style.span(Tone::Plain, &format!("  {:>4}", percent(row.bytes, live))));
+        line.push(style.span(Tone::Plain, &format!("  {:>5}", percent(row.bytes, live))));
         line.push(gap(2));
         line.push(bar(style, row.bytes.share_of(live), columns.bar));
         write_line(out, style, &line)?;
@@ -119,7 +119,7 @@ impl Columns {
         let wanted =
             widest(&mut rows.iter().map(|row| style.span(Tone::Plain, &row.label).width()));
         // Indent, gaps, percentage.
-        let fixed = 2 + 2 + figure + 2 + 4 + 2;
+        let fixed = 2 + 2 + figure + 2 + 5 + 2;
         let mut room = style.columns().saturating_sub(fixed + BAR);
         if role > 0 && room < role + 2 + 16 {
             role = 0;

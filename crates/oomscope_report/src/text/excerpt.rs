@@ -50,7 +50,7 @@ pub(super) fn write_excerpt(
             continue;
         }
         write_line(out, style, &marker)?;
-        for line in wrap(&[label], room.saturating_sub(code_start).max(20).min(room)) {
+        for line in wrap(&[label], room) {
             let start = code_start.min(room.saturating_sub(width_of(&line)));
             let mut below = gutter.to_vec();
             below.push(gap(1 + start));

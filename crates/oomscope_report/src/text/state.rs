@@ -7,7 +7,7 @@ use oomscope_model::Diagnosis;
 use super::{write_labelled, write_notes, write_paragraph, write_step};
 use crate::TextStyle;
 use crate::content::{aligned, figure_rows};
-use crate::layout::{Tone, gap, width_of, write_wrapped};
+use crate::layout::{Tone, gap, width_of, write_line, write_wrapped};
 use crate::root::common_folder;
 
 /// Writes step 1.
@@ -68,10 +68,12 @@ fn write_processes(out: &mut dyn Write, style: TextStyle, diagnosis: &Diagnosis)
     }
     writeln!(out)?;
     write_paragraph(out, style, 2, Tone::Plain, "Other processes on the device:")?;
-    let figures: Vec<_> = error.other_processes.iter().map(|process| process.bytes).collect();
-    for (process, figure) in error.other_processes.iter().zip(aligned(&figures)) {
-        let line = format!("process {:<10} {figure}", process.pid);
-        write_paragraph(out, style, 4, Tone::Plain, &line)?;
+    let processes = &error.other_processes;
+    let figures: Vec<_> = processes.iter().map(|process| process.bytes).collect();
+    let pids = processes.iter().map(|one| one.pid.to_string().len()).max().unwrap_or(0);
+    for (process, figure) in processes.iter().zip(aligned(&figures)) {
+        let pid = style.span(Tone::Plain, &format!("process {:<pids$}", process.pid));
+        write_line(out, style, &[gap(4), pid, gap(2), style.span(Tone::Strong, &figure)])?;
     }
     Ok(())
 }
