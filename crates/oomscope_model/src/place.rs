@@ -19,32 +19,39 @@ impl Place {
         self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file)
     }
 
-    /// Whether both name the same line, when one path may lie on another machine: the shorter
-    /// path must be a suffix of the other, component by component.
+    /// Whether both name the same line of the same file, one of them perhaps on another machine.
     pub fn is_same_line(&self, other: &Place) -> bool {
-        self.line == other.line && paths_match(&self.file, &other.file)
+        self.line == other.line && self.shared_tail(&other.file) >= 1
+    }
+
+    /// How many trailing path components this place's file shares with `path`: files of one
+    /// program are recognised by their tail when their roots lie on different machines.
+    pub fn shared_tail(&self, path: &str) -> usize {
+        components(&self.file).zip(components(path)).take_while(|(a, b)| a == b).count()
     }
 }
 
-/// Whether two paths name the same file though their roots differ (recorded on another machine):
-/// equal file names, and the shorter one's folders do not contradict when it has only a name.
-pub(crate) fn shared_suffix_components(left: &str, right: &str) -> usize {
-    let parts = |path: &str| {
-        path.split(['/', '\\'])
-            .filter(|part| !part.is_empty() && *part != ".")
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let (left, right) = (parts(left), parts(right));
-    left.iter().rev().zip(right.iter().rev()).take_while(|(a, b)| a == b).count()
-}
-
-fn paths_match(left: &str, right: &str) -> bool {
-    shared_suffix_components(left, right) >= 1
+/// Path components, last first.
+fn components(path: &str) -> impl Iterator<Item = &str> {
+    path.rsplit(['/', '\\']).filter(|part| !part.is_empty() && *part != ".")
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn files_are_recognised_by_their_tail() {
+        let place = Place { file: "/workspace/run/models/gpt.py".into(), line: 3, function: None };
+        assert_eq!(place.shared_tail("src/models/gpt.py"), 2);
+        assert_eq!(place.shared_tail("gpt.py"), 1);
+        assert_eq!(place.shared_tail("C:\\code\\models\\gpt.py"), 2);
+        assert_eq!(place.shared_tail("src/models/gpt2.py"), 0);
     }
 }

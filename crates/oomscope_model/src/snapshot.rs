@@ -1,6 +1,6 @@
 //! What one device of an allocator snapshot says, summed up for the diagnosis.
 
-use crate::{AllocatorSettings, Bytes, DeviceId, EventIndex, Frame, Phase, Place};
+use crate::{AllocatorSettings, Bytes, DeviceId, EventIndex, Frame, GradMode, Phase, Place};
 
 /// The moment whose state is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub struct GrowthLine {
     pub blocks: u64,
     /// The user's lines above it, innermost first.
     pub callers: Vec<Place>,
+    /// Off when a `no_grad` or `inference_mode` decorator is on the stack; else unknown.
+    pub grad_mode: GradMode,
 }
 
 /// Memory that survives step after step.
