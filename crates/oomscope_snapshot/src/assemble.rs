@@ -239,8 +239,7 @@ fn settings(machine: &Machine, top: Top) -> (AllocatorSettings, Rounding) {
             (Word::ExpandableSegments, value) => settings.expandable_segments = value.bool(),
             // −1 stands for unlimited.
             (Word::MaxSplitSize, value) => {
-                settings.max_split_size =
-                    value.int().filter(|&size| size < 1 << 62).map(Bytes);
+                settings.max_split_size = value.int().filter(|&size| size < 1 << 62).map(Bytes);
             }
             (Word::GarbageCollectionThreshold, Value::Float(share)) if share > 0.0 => {
                 settings.garbage_collection_threshold_percent =

@@ -22,7 +22,10 @@ pub(crate) enum List {
     /// Frames that came in several parts, interned and closed.
     Closed(StackId),
     /// Records or lists, as a chain of runs.
-    Runs { first: u32, last: u32 },
+    Runs {
+        first: u32,
+        last: u32,
+    },
     /// Two small numbers: how JSON spells a pool id.
     Pair(u32, u32),
 }

@@ -63,13 +63,11 @@ impl Reader<'_> {
                 self.open.push(Open::List);
                 return Ok(true);
             }
-            b'}' | b']' => {
-                match (byte, self.open.pop()) {
-                    (b'}', Some(Open::Dict)) => machine.set_all()?,
-                    (b']', Some(Open::List)) => machine.append_all()?,
-                    _ => return Err(Damage::Malformed("a bracket that was never opened")),
-                }
-            }
+            b'}' | b']' => match (byte, self.open.pop()) {
+                (b'}', Some(Open::Dict)) => machine.set_all()?,
+                (b']', Some(Open::List)) => machine.append_all()?,
+                _ => return Err(Damage::Malformed("a bracket that was never opened")),
+            },
             b'"' => self.string(machine)?,
             b't' | b'f' | b'n' | b'N' | b'I' | b'-' | b'0'..=b'9' => {
                 self.at = start;

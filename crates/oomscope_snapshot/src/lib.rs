@@ -41,9 +41,9 @@ mod word;
 
 pub use error::{ReadError, ReadProblem};
 pub use format::{Format, read, recognise};
-//pub use history::{History, Life, history};
-//pub use layout::SegmentRange;
+pub use history::{History, Life, history};
+pub use layout::SegmentRange;
 pub use snapshot::{Snapshot, Trace, UnknownWord, oom_events};
 pub use stacks::Stacks;
-//pub use state::{At, LiveBlock, State, state_at};
-//pub use timeline::{Timeline, counters};
+pub use state::{At, LiveBlock, State, state_at};
+pub use timeline::{Timeline, counters};

@@ -141,8 +141,7 @@ mod tests {
         let stacks = interner.finish();
         assert_eq!(stacks.len(), 3);
         assert_eq!(stacks.caller(one), Some(other));
-        let names: Vec<&str> =
-            stacks.frames_of(one).map(|frame| frame.function.as_str()).collect();
+        let names: Vec<&str> = stacks.frames_of(one).map(|frame| frame.function.as_str()).collect();
         assert_eq!(names, ["loss", "step", "main"]);
     }
 }
