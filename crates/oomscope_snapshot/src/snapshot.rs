@@ -1,0 +1,174 @@
+//! What a snapshot file says, as tables. No view of any moment but the dump's.
+
+use oomscope_model::{AllocatorSettings, Bytes, DeviceId, Event, EventIndex, EventKind};
+use oomscope_model::{Segment, StackId};
+
+use crate::error::ReadProblem;
+use crate::rounding::Rounding;
+use crate::stacks::Stacks;
+
+/// A snapshot that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The allocator's settings.
+    pub settings: AllocatorSettings,
+    /// The PyTorch releases that write such a file, told by its keys: `2.9 or later`.
+    pub torch_version: Option<&'static str>,
+    /// Segments at the dump, in the file's order. Pinned host memory is left out.
+    pub segments: Vec<Segment>,
+    /// One trace a device, by ordinal.
+    pub traces: Vec<Trace>,
+    /// The stacks that segments, blocks and events refer to.
+    pub stacks: Stacks,
+    /// What could not be read.
+    pub problems: Vec<ReadProblem>,
+    /// Keys and actions that this crate does not know, and so skipped.
+    pub unknown: Vec<UnknownWord>,
+    pub(crate) rounding: Rounding,
+}
+
+impl Snapshot {
+    /// The trace of a device, if the file has one.
+    pub fn trace(&self, device: DeviceId) -> Option<&Trace> {
+        self.traces.iter().find(|trace| trace.device == device)
+    }
+
+    /// The segments of a device.
+    pub fn segments_of(&self, device: DeviceId) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(move |segment| segment.device == device)
+    }
+
+    /// The devices that have segments or events, by ordinal.
+    pub fn devices(&self) -> Vec<DeviceId> {
+        let traced = self.traces.iter().filter(|trace| !trace.is_empty()).map(|trace| trace.device);
+        let held = self.segments.iter().map(|segment| segment.device);
+        let mut devices: Vec<DeviceId> = traced.chain(held).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
+    }
+}
+
+/// A key or action of a newer PyTorch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// The word.
+    pub word: String,
+    /// How often it was met.
+    pub count: u64,
+}
+
+/// The events of one device, oldest first, kept by column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The device.
+    pub device: DeviceId,
+    pub(crate) rows: Rows,
+}
+
+/// Columns of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) kind: Vec<EventKind>,
+    pub(crate) addr: Vec<u64>,
+    pub(crate) size: Vec<u64>,
+    pub(crate) stream: Vec<u64>,
+    /// 0: not recorded.
+    pub(crate) time_us: Vec<u64>,
+    pub(crate) stack: Vec<StackId>,
+    /// Private pools of events, by row; the default pool is not listed.
+    pub(crate) pools: Vec<(u32, (u64, u64))>,
+}
+
+impl Trace {
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.rows.kind.len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.rows.kind.is_empty()
+    }
+
+    /// The event at `index`.
+    pub fn event(&self, index: EventIndex) -> Option<Event> {
+        self.rows.event(index.0 as usize)
+    }
+
+    /// All events, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (EventIndex, Event)> {
+        (0..self.len())
+            .filter_map(|row| Some((EventIndex(u32::try_from(row).ok()?), self.rows.event(row)?)))
+    }
+
+    /// The private pool that an event belongs to; `(0, 0)` for the default one or where the
+    /// PyTorch that wrote the file did not record it.
+    pub fn pool_id(&self, index: EventIndex) -> (u64, u64) {
+        let pools = &self.rows.pools;
+        let found = pools.binary_search_by_key(&index.0, |&(row, _)| row).ok();
+        found.and_then(|at| pools.get(at)).map_or((0, 0), |&(_, pool)| pool)
+    }
+}
+
+impl Rows {
+    pub(crate) fn event(&self, row: usize) -> Option<Event> {
+        Some(Event {
+            kind: *self.kind.get(row)?,
+            addr: *self.addr.get(row)?,
+            size: Bytes(*self.size.get(row)?),
+            stream: *self.stream.get(row)?,
+            time_us: self.time_us.get(row).copied().filter(|&time| time != 0),
+            stack: *self.stack.get(row)?,
+        })
+    }
+
+    /// A row of which nothing is known yet.
+    pub(crate) fn push_blank(&mut self) -> u32 {
+        let row = self.kind.len() as u32;
+        self.kind.push(EventKind::Other);
+        self.addr.push(0);
+        self.size.push(0);
+        self.stream.push(0);
+        self.time_us.push(0);
+        self.stack.push(StackId::NONE);
+        row
+    }
+
+    /// Drops all but the first `len` rows.
+    pub(crate) fn truncate(&mut self, len: u32) {
+        self.pools.retain(|&(row, _)| row < len);
+        let len = len as usize;
+        self.kind.truncate(len);
+        self.addr.truncate(len);
+        self.size.truncate(len);
+        self.stream.truncate(len);
+        self.time_us.truncate(len);
+        self.stack.truncate(len);
+    }
+
+    /// The rows `start..start + len`, appended to `self`.
+    pub(crate) fn copy_from(&mut self, from: &Rows, start: usize, len: usize) {
+        let range = start..start.saturating_add(len).min(from.kind.len());
+        let first = self.kind.len() as u32;
+        self.kind.extend_from_slice(from.kind.get(range.clone()).unwrap_or_default());
+        self.addr.extend_from_slice(from.addr.get(range.clone()).unwrap_or_default());
+        self.size.extend_from_slice(from.size.get(range.clone()).unwrap_or_default());
+        self.stream.extend_from_slice(from.stream.get(range.clone()).unwrap_or_default());
+        self.time_us.extend_from_slice(from.time_us.get(range.clone()).unwrap_or_default());
+        self.stack.extend_from_slice(from.stack.get(range.clone()).unwrap_or_default());
+        let from_pool = from.pools.partition_point(|&(row, _)| (row as usize) < range.start);
+        for &(row, pool) in from.pools.iter().skip(from_pool) {
+            if row as usize >= range.end {
+                break;
+            }
+            self.pools.push((first + (row - range.start as u32), pool));
+        }
+    }
+}
+
+/// The failures of a trace, oldest first.
+pub fn oom_events(trace: &Trace) -> Vec<EventIndex> {
+    let rows = trace.rows.kind.iter().zip(0_u32..);
+    rows.filter(|(kind, _)| **kind == EventKind::Oom).map(|(_, row)| EventIndex(row)).collect()
+}
