@@ -1,1 +1,34 @@
-fn main() {}
+//! The `oomscope` command: arguments, files, exit codes. All reasoning lives in the libraries.
+#![allow(clippy::disallowed_methods)] // this is the rim where I/O belongs
+
+mod cli;
+mod diagnose;
+mod explain;
+mod input;
+mod live;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Verb};
+
+/// Exit code for "nothing could be read" and for wrong arguments, as ruff and ripgrep have it.
+const COULD_NOT_READ: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.verb {
+        Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
+        Verb::Explain(arguments) => explain::run(arguments, cli.color),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::print_error(&error);
+            ExitCode::from(COULD_NOT_READ)
+        }
+    }
+}

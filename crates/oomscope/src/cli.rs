@@ -1,0 +1,79 @@
+//! The command line as data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Finds why a PyTorch program ran out of GPU memory, and proves the fix.
+#[derive(Parser)]
+#[command(name = "oomscope", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// When to colour the output; `NO_COLOR` is honoured.
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    pub(crate) color: ColorChoice,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Diagnose a failed run from its log, snapshot and source, in any mix.
+    ///
+    /// Every INPUT is recognised by content: an error text or whole log, an allocator snapshot
+    /// (pickle, JSON or HTML, also gzip or zstd), Python source or a notebook, a directory that
+    /// holds any of these. What is no path is taken as the message itself. Without INPUT the
+    /// current directory is searched.
+    ///
+    /// Exit code: 0 nothing found, 1 a failure or cause found, 2 nothing could be read.
+    Diagnose(DiagnoseArguments),
+    /// Print the page of a cause or a rule.
+    Explain(ExplainArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct DiagnoseArguments {
+    /// Logs, snapshots, source, directories, `-` for standard input, or a pasted message.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    /// How to print the diagnosis.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace FILE if it exists.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Also ask the driver (NVML) who uses the devices now.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Print the verdict and the fix only.
+    #[arg(long)]
+    pub(crate) brief: bool,
+    /// Use no characters outside ASCII.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArguments {
+    /// A cause (`graph-retained`), a rule's id (`OOM101`) or name. Without it: the list of all.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people, in a terminal.
+    Text,
+    /// For programs; schema in `schema/diagnosis.schema.json`.
+    Json,
+    /// For an issue or a chat.
+    Markdown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}

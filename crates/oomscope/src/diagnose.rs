@@ -1,0 +1,145 @@
+//! `oomscope diagnose`: from arguments to evidence to a rendered diagnosis.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use oomscope_diagnose::{diagnose, log, memory};
+use oomscope_model::{Bytes, Evidence, Problem, Verdict};
+use oomscope_report::{Charset, Detail};
+use oomscope_source::InputFile;
+
+use crate::cli::{ColorChoice, DiagnoseArguments, Format};
+use crate::input::{self, Gathered, Input, Kind};
+use crate::live;
+use crate::output::{self, Replace};
+
+pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<ExitCode> {
+    let gathered =
+        if arguments.inputs.is_empty() { search_here()? } else { input::gather(&arguments.inputs) };
+    let mut evidence = evidence(gathered);
+    if arguments.live {
+        match live::devices() {
+            Ok(devices) => evidence.live = devices,
+            Err(problem) => evidence.problems.push(problem),
+        }
+    }
+    if evidence.inputs.is_empty() && evidence.live.is_empty() {
+        for problem in &evidence.problems {
+            output::say(&format!("error: {problem}"));
+            if let Some(hint) = &problem.hint {
+                output::say(&format!("hint: {hint}"));
+            }
+        }
+        bail!("nothing could be read");
+    }
+    let diagnosis = diagnose(&evidence);
+    let detail = if arguments.brief { Detail::Brief } else { Detail::Full };
+    let charset = if arguments.ascii { Charset::Ascii } else { Charset::Unicode };
+    let style = output::style(color, arguments.output.is_some(), detail, charset);
+    let replace = if arguments.force { Replace::Allow } else { Replace::Refuse };
+    output::deliver(arguments.output.as_deref(), replace, |out| match arguments.format {
+        Format::Text => oomscope_report::render_text(&diagnosis, &style, out),
+        Format::Json => oomscope_report::render_json(&diagnosis, out),
+        Format::Markdown => oomscope_report::render_markdown(&diagnosis, out),
+    })?;
+    Ok(match diagnosis.verdict {
+        Verdict::Healthy => ExitCode::SUCCESS,
+        Verdict::Claimed(_) | Verdict::Undecided => ExitCode::from(1),
+    })
+}
+
+fn search_here() -> Result<Gathered> {
+    let found = input::discover(Path::new("."));
+    if found.inputs.is_empty() {
+        bail!(
+            "nothing to diagnose here: no log with a failure, no snapshot, no Python source; name one, or paste the message as an argument"
+        );
+    }
+    let source = found.inputs.iter().filter(|input| input.kind == Kind::Source).count();
+    for input in found.inputs.iter().filter(|input| input.kind != Kind::Source) {
+        output::say(&format!("found {} {}", kind_name(input.kind), input.name));
+    }
+    if source > 0 {
+        output::say(&format!(
+            "found {source} Python {}",
+            if source == 1 { "file" } else { "files" }
+        ));
+    }
+    Ok(found)
+}
+
+/// Turns what was read into evidence. Logs come first: the size that they state picks the failure
+/// in a snapshot that holds several.
+fn evidence(gathered: Gathered) -> Evidence {
+    let mut evidence = Evidence { problems: gathered.problems, ..Evidence::default() };
+    for input in gathered.inputs.iter().filter(|input| input.kind == Kind::Log) {
+        evidence.logs.push(log::read(&input.name, &input.content.text()));
+    }
+    let failed_request = failed_request(&evidence);
+    let mut files = Vec::new();
+    for input in &gathered.inputs {
+        let read = match input.kind {
+            Kind::Log => true,
+            Kind::Snapshot => read_snapshot(input, failed_request, &mut evidence),
+            Kind::Source => {
+                files.push(InputFile {
+                    path: input.name.clone(),
+                    text: input.content.text().into_owned(),
+                });
+                true
+            }
+        };
+        if read {
+            evidence.inputs.push(format!("{} {}", kind_name(input.kind), input.name));
+        }
+    }
+    evidence.source = oomscope_source::analyse(files);
+    evidence
+}
+
+fn failed_request(evidence: &Evidence) -> Option<Bytes> {
+    let failures = || {
+        evidence
+            .logs
+            .iter()
+            .flat_map(|log| &log.failures)
+            .filter(|failure| !failure.follows_another)
+    };
+    failures()
+        .filter(|failure| !failure.caught)
+        .chain(failures().filter(|failure| failure.caught))
+        .find_map(|failure| failure.memory.as_ref()?.requested)
+}
+
+fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Evidence) -> bool {
+    match oomscope_snapshot::read(&input.content) {
+        Ok(snapshot) => {
+            evidence.problems.extend(snapshot.problems.iter().map(|problem| Problem {
+                input: input.name.clone(),
+                at: Some(problem.at.clone()),
+                what: problem.what.clone(),
+                hint: problem.hint.clone(),
+            }));
+            evidence.snapshots.extend(memory::summarise(&input.name, &snapshot, failed_request));
+            true
+        }
+        Err(error) => {
+            evidence.problems.push(Problem {
+                input: input.name.clone(),
+                at: None,
+                what: error.to_string(),
+                hint: None,
+            });
+            false
+        }
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Log => "log",
+        Kind::Snapshot => "snapshot",
+        Kind::Source => "source",
+    }
+}

@@ -1,0 +1,66 @@
+//! `oomscope explain NAME`: the page of a cause or a rule.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use oomscope_model::Cause;
+use oomscope_report::{Charset, Detail};
+
+use crate::cli::{ColorChoice, ExplainArguments};
+use crate::output::{self, Replace};
+
+pub(crate) fn run(arguments: &ExplainArguments, color: ColorChoice) -> Result<ExitCode> {
+    let style = output::style(color, false, Detail::Full, Charset::Unicode);
+    let page = match &arguments.name {
+        Some(name) => page(name)?,
+        None => list(),
+    };
+    output::deliver(None, Replace::Refuse, |out| oomscope_report::render_page(&page, &style, out))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(name: &str) -> Result<String> {
+    let wanted = name.trim().to_lowercase();
+    if let Ok(cause) = wanted.parse::<Cause>() {
+        return Ok(oomscope_diagnose::cause_page(cause).to_owned());
+    }
+    if let Some(rule) = oomscope_source::rule(&wanted) {
+        return Ok(rule.doc.to_owned());
+    }
+    let near: Vec<&str> = names()
+        .filter(|known| known.contains(&wanted) || shares_a_word(known, &wanted))
+        .take(5)
+        .collect();
+    if near.is_empty() {
+        bail!("no cause or rule is called `{name}`; `oomscope explain` lists them");
+    }
+    bail!("no cause or rule is called `{name}`; did you mean {}?", near.join(", "))
+}
+
+fn shares_a_word(known: &str, wanted: &str) -> bool {
+    wanted.split(['-', '_', ' ']).any(|word| word.len() >= 4 && known.contains(word))
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    Cause::ALL
+        .iter()
+        .map(|cause| cause.name())
+        .chain(oomscope_source::rules().iter().map(|rule| rule.name))
+}
+
+fn list() -> String {
+    let mut page = "# Causes\n\n".to_owned();
+    for cause in Cause::ALL {
+        let summary = oomscope_diagnose::cause_page(*cause)
+            .lines()
+            .skip(1)
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
+        page.push_str(&format!("- `{cause}`: {summary}\n"));
+    }
+    page.push_str("\n# Source rules\n\n");
+    for rule in oomscope_source::rules() {
+        page.push_str(&format!("- `{}` {}: {}\n", rule.id, rule.name, rule.cause));
+    }
+    page
+}

@@ -1,0 +1,93 @@
+//! Where results and talk go: standard output or a file, colours, errors with causes and hints.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use oomscope_report::{Charset, Colour, Detail, TextStyle};
+
+use crate::cli::ColorChoice;
+
+/// How text is printed to where it goes.
+pub(crate) fn style(
+    color: ColorChoice,
+    to_file: bool,
+    detail: Detail,
+    charset: Charset,
+) -> TextStyle {
+    let terminal = !to_file && io::stdout().is_terminal();
+    let colour = match color {
+        ColorChoice::Always => Colour::Always,
+        ColorChoice::Never => Colour::Never,
+        ColorChoice::Auto
+            if terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) =>
+        {
+            Colour::Always
+        }
+        ColorChoice::Auto => Colour::Never,
+    };
+    TextStyle { colour, width: 80, charset, detail }
+}
+
+/// Writes a result to standard output or, atomically, to a file.
+pub(crate) fn deliver(
+    file: Option<&Path>,
+    replace: Replace,
+    render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let Some(path) = file else {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        render(&mut out)?;
+        out.flush()?;
+        return Ok(());
+    };
+    if replace == Replace::Refuse && path.exists() {
+        bail!("{} exists; pass `--force` to replace it", path.display());
+    }
+    // A rename replaces the file in one step: a crash leaves the old one or the new one.
+    let name =
+        path.file_name().with_context(|| format!("{} is not a file name", path.display()))?;
+    let mut draft = name.to_owned();
+    draft.push(format!(".{}.tmp", std::process::id()));
+    let draft = path.with_file_name(draft);
+    let written = (|| -> Result<()> {
+        let mut out = io::BufWriter::new(std::fs::File::create(&draft)?);
+        render(&mut out)?;
+        out.into_inner()?.sync_all()?;
+        std::fs::rename(&draft, path)?;
+        Ok(())
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&draft);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What to do with a file that exists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replace {
+    Allow,
+    Refuse,
+}
+
+/// One line of talk, to standard error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// `error:`, its causes, each on its line.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    say(&format!("error: {error}"));
+    for cause in error.chain().skip(1) {
+        say(&format!("  cause: {cause}"));
+    }
+}
+
+/// Whether the reader of our output went away, as `head` does: not an error.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

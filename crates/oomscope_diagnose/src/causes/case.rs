@@ -1,0 +1,147 @@
+//! The case for and against one cause while it is assessed: points, facts, places.
+
+use oomscope_model::{Assessment, Bytes, Cause, Confidence, Fact, Place, SignalKind};
+
+use crate::context::Context;
+use crate::join::Joined;
+
+/// Points for and against one cause, with the facts that earned them.
+pub(crate) struct Case {
+    cause: Cause,
+    points: i32,
+    bytes: Option<Bytes>,
+    evidence_for: Vec<Fact>,
+    evidence_against: Vec<Fact>,
+    places: Vec<Place>,
+    settle: Option<String>,
+}
+
+/// Nothing is ever certain from the outside.
+const MOST: i32 = 97;
+/// More places than this tell nobody anything.
+const MOST_PLACES: usize = 10;
+
+impl Case {
+    /// A case with what the logs' own words say.
+    pub(super) fn open(cause: Cause, context: &Context<'_>) -> Case {
+        let mut case = Case {
+            cause,
+            points: 0,
+            bytes: None,
+            evidence_for: Vec::new(),
+            evidence_against: Vec::new(),
+            places: Vec::new(),
+            settle: None,
+        };
+        let mut support = 25;
+        for (input, signal) in context.signals() {
+            let text = format!("{} ({input}, line {})", signal.what, signal.line);
+            match signal.kind {
+                SignalKind::Decisive(of) if of == cause => case.speaks(88, text),
+                SignalKind::Supports(of) if of == cause => {
+                    case.speaks(support, text);
+                    support = 8;
+                }
+                SignalKind::Contradicts(of) if of == cause => case.denies(30, text),
+                SignalKind::Decisive(_) | SignalKind::Supports(_) | SignalKind::Contradicts(_) => {}
+            }
+        }
+        case
+    }
+
+    /// Something speaks for the cause.
+    pub(super) fn speaks(&mut self, points: i32, text: impl Into<String>) {
+        self.points += points;
+        self.evidence_for.push(Fact { text: text.into(), bytes: None, place: None });
+    }
+
+    /// Bytes at a line speak for the cause.
+    pub(super) fn speaks_at(
+        &mut self,
+        points: i32,
+        text: impl Into<String>,
+        bytes: Option<Bytes>,
+        place: Option<&Place>,
+    ) {
+        self.points += points;
+        self.evidence_for.push(Fact { text: text.into(), bytes, place: place.cloned() });
+        self.place(place);
+    }
+
+    /// Something speaks against the cause.
+    pub(super) fn denies(&mut self, points: i32, text: impl Into<String>) {
+        self.points -= points;
+        self.evidence_against.push(Fact { text: text.into(), bytes: None, place: None });
+    }
+
+    /// A source finding speaks for it: warm ones with their bytes, cold ones hardly.
+    pub(super) fn finding(&mut self, points: i32, joined: &Joined<'_>) {
+        let finding = joined.finding;
+        let warmth = if joined.growing > Bytes::ZERO {
+            format!("{} that outlive their step come from this function", joined.growing)
+        } else if joined.live > Bytes::ZERO {
+            format!("{} of the live bytes come from this function", joined.live)
+        } else {
+            "the failing request came through this function".to_owned()
+        };
+        let bytes = if joined.growing > Bytes::ZERO { joined.growing } else { joined.live };
+        self.speaks_at(
+            points,
+            format!("{} {}: {}; {warmth}", finding.rule, finding.name, finding.message),
+            Some(bytes).filter(|bytes| *bytes > Bytes::ZERO),
+            Some(&finding.place),
+        );
+        for step in &finding.path {
+            self.place(Some(&step.place));
+        }
+    }
+
+    /// The bytes that the cause explains.
+    pub(super) fn explains(&mut self, bytes: Option<Bytes>) {
+        self.bytes = self.bytes.max(bytes);
+    }
+
+    /// A line that belongs to the case.
+    pub(super) fn place(&mut self, place: Option<&Place>) {
+        let Some(place) = place else { return };
+        let known = self.places.iter().any(|other| other.is_same_line(place));
+        if !known && self.places.len() < MOST_PLACES {
+            self.places.push(place.clone());
+        }
+    }
+
+    /// Several lines, in order.
+    pub(super) fn places<'p>(&mut self, places: impl IntoIterator<Item = &'p Place>) {
+        for place in places {
+            self.place(Some(place));
+        }
+    }
+
+    /// What would settle it.
+    pub(super) fn settle(&mut self, text: impl Into<String>) {
+        self.settle.get_or_insert_with(|| text.into());
+    }
+
+    /// The points so far.
+    pub(super) fn points(&self) -> i32 {
+        self.points
+    }
+
+    pub(super) fn close(self) -> Assessment {
+        let confidence = Confidence::percent(u8::try_from(self.points.clamp(0, MOST)).unwrap_or(0));
+        Assessment {
+            cause: self.cause,
+            confidence,
+            bytes: self.bytes,
+            evidence_for: self.evidence_for,
+            evidence_against: self.evidence_against,
+            places: self.places,
+            settle: self.settle,
+        }
+    }
+}
+
+/// A share as whole percent, for sentences.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}

@@ -1,0 +1,35 @@
+//! `driver-refusal`: driver or platform refuses memory that it reports free.
+
+use oomscope_model::Cause;
+
+use super::case::Case;
+use super::{CauseRule, Remedy};
+use crate::context::Context;
+
+pub(super) const RULE: CauseRule = CauseRule {
+    cause: Cause::DriverRefusal,
+    page: include_str!("driver_refusal.md"),
+    assess,
+    remedy,
+};
+
+fn assess(context: &Context<'_>, case: &mut Case) {
+    let capped = context.memory.as_ref().is_some_and(|memory| memory.cap.is_some());
+    if super::memory_cap::has_room(context) && !capped {
+        let (free, requested) =
+            (context.free().unwrap_or_default(), context.requested().unwrap_or_default());
+        case.speaks(46, format!("{free} were free, {requested} were refused"));
+        if context.source_mentions("memory_fraction").is_some() {
+            case.denies(40, "the source sets a memory fraction");
+        }
+        case.settle("a bare `torch.empty(n, device=\"cuda\")` of that size in a fresh process, and the driver's log (`dmesg`)");
+    }
+}
+
+fn remedy(_: &Context<'_>) -> Remedy {
+    Remedy {
+        fix: "Look below PyTorch: driver and CUDA versions that match, WSL or container limits on pinned and device memory, virtual address limits (`ulimit -v`), an integrated device's shared memory, a process that raced for the same bytes. Reset the device or restart the host if its figures make no sense.".to_owned(),
+        verification: "`python -c 'import torch; torch.empty(int(4e9), dtype=torch.uint8, device=\"cuda\")'` succeeds in a fresh process when that much is free.".to_owned(),
+        prevention: "Pin driver and runtime versions together; test the platform with one plain allocation before the job.".to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! `fragmentation`: enough bytes are reserved and free, none contiguous.
+
+use oomscope_model::Cause;
+
+use super::case::{Case, percent};
+use super::{CauseRule, Remedy};
+use crate::context::Context;
+
+pub(super) const RULE: CauseRule = CauseRule {
+    cause: Cause::Fragmentation,
+    page: include_str!("fragmentation.md"),
+    assess,
+    remedy,
+};
+
+fn assess(context: &Context<'_>, case: &mut Case) {
+    let (Some(stranded), Some(requested)) = (context.stranded(), context.requested()) else {
+        return;
+    };
+    let reserved =
+        context.reserved().unwrap_or_else(|| stranded + context.allocated().unwrap_or_default());
+    let free = context.free().unwrap_or_default();
+    if stranded + free < requested {
+        case.denies(60, format!("even perfectly packed, the {stranded} reserved but unallocated and {free} free do not hold {requested}"));
+        return;
+    }
+    if free >= requested {
+        case.denies(40, format!("the device had {free} free: gaps were not needed"));
+    }
+    let share = stranded.share_of(reserved);
+    let points = match share {
+        0.33.. => 78,
+        0.22.. => 66,
+        0.14.. => 56,
+        0.07.. => 28,
+        _ => 6,
+    };
+    case.speaks_at(
+        points,
+        format!(
+            "{stranded} ({} of what is reserved) lay unused, and a request of {requested} failed",
+            percent(share)
+        ),
+        Some(stranded),
+        None,
+    );
+    case.explains(Some(stranded));
+    if let Some(largest) = context.snapshot.and_then(|snapshot| snapshot.state.largest_free_block) {
+        if largest < requested {
+            case.speaks(6, format!("the largest free block was {largest}"));
+        } else {
+            case.denies(
+                20,
+                format!("a free block of {largest} existed, in another pool or stream"),
+            );
+        }
+    }
+    if holds_little(context) {
+        case.speaks(
+            15,
+            "all that is held, and the request, would take less than 70 % of the device if packed",
+        );
+    } else if context.grows() {
+        case.denies(26, "memory grows from step to step: packing would only put the failure off");
+    }
+    if context.snapshot.is_some_and(|snapshot| snapshot.settings.expandable_segments == Some(true))
+    {
+        case.denies(60, "expandable segments were already on");
+    }
+    if context.snapshot.and_then(|snapshot| snapshot.growth.as_ref()).is_none()
+        && context.snapshot.is_some_and(|snapshot| snapshot.backward_runs >= 2)
+    {
+        case.speaks(5, "nothing outlives its step");
+    }
+    case.places(&context.asked);
+    case.settle("the same run with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: if it passes, it was fragmentation");
+}
+
+/// Whether what is held and the request would leave room on the device if packed, while a good
+/// part of what is reserved lies unused: then what is held is not why the request failed.
+pub(super) fn holds_little(context: &Context<'_>) -> bool {
+    let (Some(allocated), Some(requested), Some(capacity), Some(stranded), Some(reserved)) = (
+        context.allocated(),
+        context.requested(),
+        context.capacity(),
+        context.stranded(),
+        context.reserved(),
+    ) else {
+        return false;
+    };
+    (allocated + requested + context.others()).share_of(capacity) < 0.70
+        && stranded.share_of(reserved) >= 0.25
+        && stranded >= requested
+}
+
+fn remedy(_: &Context<'_>) -> Remedy {
+    Remedy {
+        fix: "Start the program with `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` (`PYTORCH_ALLOC_CONF` from PyTorch 2.9 on). Where that is not to be had: pad lengths to a few fixed sizes, or set `max_split_size_mb` so that large cached blocks stay whole.".to_owned(),
+        verification: "The same run passes the failing step, and `torch.cuda.memory_reserved()` stays close to the peak of `memory_allocated()`.".to_owned(),
+        prevention: "Keep shapes to a few sizes (bucket lengths, fixed scales), run the largest shape first, and keep small long-lived tensors from being cut out of large cached blocks.".to_owned(),
+    }
+}

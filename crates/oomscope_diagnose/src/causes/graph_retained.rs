@@ -1,0 +1,112 @@
+//! `graph-retained`: a tensor kept across steps still carries its autograd graph.
+
+use oomscope_model::{Bytes, Cause, Held, Severity};
+
+use super::case::{Case, percent};
+use super::{CauseRule, Remedy};
+use crate::context::Context;
+
+pub(super) const RULE: CauseRule = CauseRule {
+    cause: Cause::GraphRetained,
+    page: include_str!("graph_retained.md"),
+    assess,
+    remedy,
+};
+
+fn assess(context: &Context<'_>, case: &mut Case) {
+    if let Some(growth) = context.growth() {
+        let share = growth.total.share_of(context.live().unwrap_or_default());
+        if context.growth_is_graph() {
+            let points = if growth.backward_ran { 60 } else { 40 };
+            case.speaks(
+                points,
+                format!(
+                    "each step leaves {} behind, made by {} different operations: a graph with its saved tensors, not one kept value",
+                    growth.per_period, growth.stacks_per_period
+                ),
+            );
+            if share >= 0.6 {
+                case.speaks(12, format!("{} of the live bytes outlive their step", percent(share)));
+            }
+            case.explains(Some(growth.total));
+        } else if growth.lines.is_empty() {
+            case.speaks(
+                30,
+                format!(
+                    "live memory rises by {} over the trace and never falls back",
+                    growth.total
+                ),
+            );
+        } else {
+            case.denies(15, "what each step leaves behind is one or two blocks, not a graph");
+        }
+    } else if let Some(snapshot) =
+        context.snapshot.filter(|snapshot| snapshot.backward_runs >= 4 && snapshot.growth.is_none())
+    {
+        case.denies(
+            40,
+            format!(
+                "memory is flat over {} backward runs: nothing outlives its step",
+                snapshot.backward_runs
+            ),
+        );
+    }
+    if let Some((first, last)) = context.printed_growth() {
+        let points = if context.growth().is_some() { 3 } else { 42 };
+        case.speaks(
+            points,
+            format!(
+                "the program's own figures rise from {} to {} (log lines {} to {})",
+                first.bytes, last.bytes, first.line, last.line
+            ),
+        );
+        case.settle("a snapshot recorded over at least three steps: it shows which lines' blocks outlive their step");
+    }
+    for joined in
+        context.findings_of(Cause::GraphRetained).filter(|joined| joined.is_warm()).take(3)
+    {
+        let points = match (joined.finding.severity, joined.finding.held) {
+            (_, Held::Nodes | Held::Nothing) | (Severity::Note, _) => 2,
+            (severity, _) if joined.growing > Bytes::ZERO => {
+                if severity == Severity::Error {
+                    35
+                } else {
+                    18
+                }
+            }
+            // Source and a failure, but no snapshot that could contradict.
+            (Severity::Error, _) if context.snapshot.is_none() => 58,
+            _ => 8,
+        };
+        case.finding(points, joined);
+    }
+    if case.points() > 0
+        && let Some(growth) = context.growth()
+    {
+        for line in growth.lines.iter().take(2) {
+            case.speaks_at(
+                0,
+                format!("{} blocks of {} survive from step to step", line.blocks, line.role.name()),
+                Some(line.bytes),
+                line.place.as_ref(),
+            );
+            case.places(&line.callers);
+        }
+    }
+}
+
+fn remedy(context: &Context<'_>) -> Remedy {
+    let store = context.findings_of(Cause::GraphRetained).find(|joined| joined.is_warm());
+    let fix = match store {
+        Some(joined) => format!("At {}, keep the number, not the tensor: `.item()` for a scalar, `.detach()` for anything else.", joined.finding.place),
+        None => "Find what keeps a tensor from step to step (a list, a running sum, an attribute, a dict) and store `.item()` or `.detach()` of it.".to_owned(),
+    };
+    let per_step = context
+        .growth()
+        .map_or_else(String::new, |growth| format!(" instead of +{} a step", growth.per_period));
+    Remedy {
+        fix,
+        verification: format!("Print `torch.cuda.memory_allocated()` after each step: from the second step on it stays flat{per_step}."),
+        prevention: "Log through floats: call `.item()` where a metric leaves the training step, and keep tensors out of meters and histories.".to_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! `retained-backward`: `retain_graph=True` or `create_graph=True` keeps graphs.
+
+use oomscope_model::{Bytes, Cause, Severity};
+
+use super::case::Case;
+use super::{CauseRule, Remedy};
+use crate::context::Context;
+
+pub(super) const RULE: CauseRule = CauseRule {
+    cause: Cause::RetainedBackward,
+    page: include_str!("retained_backward.md"),
+    assess,
+    remedy,
+};
+
+fn assess(context: &Context<'_>, case: &mut Case) {
+    for joined in
+        context.findings_of(Cause::RetainedBackward).filter(|joined| joined.is_warm()).take(2)
+    {
+        let points = match joined.finding.severity {
+            Severity::Note => 4,
+            _ if joined.growing > Bytes::ZERO => 66,
+            _ if context.snapshot.is_none() => 40,
+            _ => 10,
+        };
+        case.finding(points, joined);
+    }
+    if case.points() > 0
+        && let Some(growth) = context.growth().filter(|growth| growth.backward_ran)
+    {
+        let from_backward: Bytes = growth
+            .lines
+            .iter()
+            .filter(|line| line.place.is_none() || line.phase == oomscope_model::Phase::Backward)
+            .map(|line| line.bytes)
+            .sum();
+        case.speaks(
+            10,
+            format!("{} outlive the step whose backward should have freed them", growth.total),
+        );
+        if from_backward.share_of(growth.total) >= 0.2 {
+            case.speaks(12, format!("{from_backward} of them were made by backward itself: the graph of the gradients"));
+        }
+        case.explains(Some(growth.total));
+        for line in growth.lines.iter().take(2) {
+            case.place(line.place.as_ref());
+            case.places(&line.callers);
+        }
+    }
+}
+
+fn remedy(context: &Context<'_>) -> Remedy {
+    let at = context
+        .findings_of(Cause::RetainedBackward)
+        .next()
+        .map_or_else(String::new, |joined| format!(" at {}", joined.finding.place));
+    Remedy {
+        fix: format!("Do not keep the graph{at}: drop `retain_graph=True`; for second-order work use `torch.autograd.grad(..., create_graph=True)` and set `.grad = None` on every parameter after use, instead of `backward(create_graph=True)`."),
+        verification: "`torch.cuda.memory_allocated()` after each step returns to the same figure.".to_owned(),
+        prevention: "Add up the losses and call `backward()` once; treat `retain_graph=True` as a question mark in review.".to_owned(),
+    }
+}

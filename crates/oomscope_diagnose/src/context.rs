@@ -1,0 +1,314 @@
+//! The evidence, joined once: which failure, which snapshot, which figures, which source findings
+//! are warm. The causes read this and nothing else.
+
+use oomscope_model::{
+    Bytes, Evidence, Failure, GradMode, Growth, MemoryError, MemorySample, Phase, Place, Role,
+    Signal, SnapshotEvidence, SourceFile,
+};
+
+use crate::join::{self, Joined};
+
+/// All the evidence about one failure.
+pub(crate) struct Context<'a> {
+    /// What everything below is drawn from.
+    pub(crate) evidence: &'a Evidence,
+    /// The failure that is diagnosed: the first to die, of memory where any did.
+    pub(crate) failure: Option<&'a Failure>,
+    /// The snapshot of the device that failed.
+    pub(crate) snapshot: Option<&'a SnapshotEvidence>,
+    /// The figures of the failure, the text's completed by the snapshot's; `None` without failure.
+    pub(crate) memory: Option<MemoryError>,
+    /// What the program was doing when it failed.
+    pub(crate) phase: Phase,
+    /// The user's lines of the failing request, innermost first.
+    pub(crate) asked: Vec<Place>,
+    /// The library call that made the failing request.
+    pub(crate) library_call: Option<String>,
+    /// Source findings, with the live bytes that they account for.
+    pub(crate) findings: Vec<Joined<'a>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(evidence: &'a Evidence) -> Context<'a> {
+        let failure = main_failure(evidence);
+        let snapshot = main_snapshot(evidence, failure);
+        let memory = merged_memory(failure, snapshot);
+        let asked = asked(failure, snapshot);
+        let library_call = snapshot
+            .filter(|snapshot| snapshot.failed())
+            .and_then(|snapshot| snapshot.request.as_ref()?.library_call.clone())
+            .or_else(|| failure.and_then(crate::memory::failing_library_call));
+        let phase = failure
+            .map(|failure| failure.phase)
+            .filter(|phase| *phase != Phase::Unknown)
+            .or_else(|| {
+                snapshot
+                    .filter(|snapshot| snapshot.failed())
+                    .and_then(|snapshot| Some(snapshot.request.as_ref()?.phase))
+            })
+            .unwrap_or(Phase::Unknown);
+        let findings = join::join(&evidence.source, snapshot, &asked);
+        Context { evidence, failure, snapshot, memory, phase, asked, library_call, findings }
+    }
+
+    /// Whether anything failed at all.
+    pub(crate) fn failed(&self) -> bool {
+        self.failure.is_some() || self.snapshot.is_some_and(Failed::failed)
+    }
+
+    pub(crate) fn requested(&self) -> Option<Bytes> {
+        self.memory.as_ref()?.requested
+    }
+
+    pub(crate) fn capacity(&self) -> Option<Bytes> {
+        self.memory.as_ref()?.capacity
+    }
+
+    pub(crate) fn free(&self) -> Option<Bytes> {
+        self.memory.as_ref()?.free
+    }
+
+    pub(crate) fn allocated(&self) -> Option<Bytes> {
+        self.memory.as_ref().and_then(|memory| memory.allocated).or_else(|| self.live())
+    }
+
+    pub(crate) fn reserved(&self) -> Option<Bytes> {
+        self.memory.as_ref()?.reserved
+    }
+
+    /// Bytes that live tensors hold at the moment, from the snapshot.
+    pub(crate) fn live(&self) -> Option<Bytes> {
+        self.snapshot.map(|snapshot| snapshot.state.allocated).filter(|bytes| *bytes > Bytes::ZERO)
+    }
+
+    /// Reserved but not allocated, at the failure.
+    pub(crate) fn stranded(&self) -> Option<Bytes> {
+        self.memory.as_ref()?.reserved_unallocated
+    }
+
+    /// Live bytes of one role.
+    pub(crate) fn role_bytes(&self, role: Role) -> Bytes {
+        self.snapshot
+            .and_then(|snapshot| snapshot.roles.iter().find(|(held, _)| *held == role))
+            .map_or(Bytes::ZERO, |(_, bytes)| *bytes)
+    }
+
+    /// What other processes hold on the device.
+    pub(crate) fn others(&self) -> Bytes {
+        self.memory.as_ref().map_or(Bytes::ZERO, |memory| {
+            memory.other_processes.iter().filter_map(|process| process.bytes).sum()
+        })
+    }
+
+    /// Growth in the trace that matters: at least a quarter of the live bytes.
+    pub(crate) fn growth(&self) -> Option<&'a Growth> {
+        let snapshot = self.snapshot?;
+        snapshot
+            .growth
+            .as_ref()
+            .filter(|growth| growth.total.share_of(snapshot.state.allocated) >= 0.25)
+    }
+
+    /// First and last memory figure that the program itself printed, when they rise throughout
+    /// and the trace does not say otherwise.
+    pub(crate) fn printed_growth(&self) -> Option<(MemorySample, MemorySample)> {
+        let flat = self.snapshot.is_some_and(|snapshot| {
+            snapshot.events > 0 && snapshot.growth.is_none() && snapshot.backward_runs >= 4
+        });
+        if flat {
+            return None;
+        }
+        self.evidence.logs.iter().find_map(|log| rising(&log.samples))
+    }
+
+    /// Whether memory rises step after step, by whatever evidence.
+    pub(crate) fn grows(&self) -> bool {
+        self.growth().is_some() || self.printed_growth().is_some()
+    }
+
+    /// Whether survivors carry graphs: many different operations leave something in each step.
+    pub(crate) fn growth_is_graph(&self) -> bool {
+        self.growth().is_some_and(|growth| {
+            !growth.blocks_get_larger
+                && growth.stacks_per_period >= 3
+                && !self.growth_without_grad()
+        })
+    }
+
+    /// Whether the survivors were made with grad mode off.
+    pub(crate) fn growth_without_grad(&self) -> bool {
+        self.growth().and_then(|growth| growth.lines.first()).is_some_and(|line| {
+            line.grad_mode == GradMode::Off
+                || self.grad_mode(line.place.iter().chain(&line.callers)) == GradMode::Off
+        })
+    }
+
+    /// Grad mode at a stack of user lines, from the source: off when any function of it is.
+    pub(crate) fn grad_mode<'p>(&self, places: impl Iterator<Item = &'p Place>) -> GradMode {
+        let mut mode = GradMode::Unknown;
+        for place in places {
+            match self.function_at(place).map(|fact| fact.grad_mode) {
+                Some(GradMode::Off) => return GradMode::Off,
+                Some(GradMode::Recording) => mode = GradMode::Recording,
+                Some(GradMode::Unknown) | None => {}
+            }
+        }
+        mode
+    }
+
+    /// Whether the failing request was made while evaluating: by the source's own knowledge of the
+    /// functions on the stack, or their names.
+    pub(crate) fn is_evaluating(&self) -> bool {
+        self.phase == Phase::Evaluation
+            || self.phase == Phase::Generation
+            || self.asked.iter().any(|place| {
+                self.function_at(place).is_some_and(|fact| fact.evaluates && !fact.runs_backward)
+            })
+    }
+
+    /// What the source knows of the innermost function around a line.
+    pub(crate) fn function_at(&self, place: &Place) -> Option<&'a oomscope_model::FunctionFact> {
+        let file = self.file_of(place)?;
+        file.functions
+            .iter()
+            .filter(|fact| (fact.lines.0..=fact.lines.1).contains(&place.line))
+            .min_by_key(|fact| fact.lines.1.saturating_sub(fact.lines.0))
+    }
+
+    /// The user's file that a recorded place lies in.
+    pub(crate) fn file_of(&self, place: &Place) -> Option<&'a SourceFile> {
+        join::file_of(&self.evidence.source, place)
+    }
+
+    /// The text of a recorded line, where source is there.
+    pub(crate) fn line_text(&self, place: &Place) -> Option<&'a str> {
+        let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
+        self.file_of(place)?.text.lines().nth(index)
+    }
+
+    /// Whether any given source file holds `word`, and where.
+    pub(crate) fn source_mentions(&self, word: &str) -> Option<Place> {
+        self.evidence.source.files.iter().find_map(|file| {
+            let (index, _) = file.text.lines().enumerate().find(|(_, line)| {
+                line.find(word)
+                    .is_some_and(|at| !line.get(..at).is_some_and(|before| before.contains('#')))
+            })?;
+            Some(Place {
+                file: file.path.clone(),
+                line: u32::try_from(index + 1).ok()?,
+                function: None,
+            })
+        })
+    }
+
+    /// Findings whose cause is `cause`, warmest first.
+    pub(crate) fn findings_of(
+        &self,
+        cause: oomscope_model::Cause,
+    ) -> impl Iterator<Item = &Joined<'a>> {
+        self.findings.iter().filter(move |joined| joined.finding.cause == cause)
+    }
+
+    pub(crate) fn signals(&self) -> impl Iterator<Item = (&'a str, &'a Signal)> {
+        self.evidence
+            .logs
+            .iter()
+            .flat_map(|log| log.signals.iter().map(|signal| (log.input.as_str(), signal)))
+    }
+}
+
+/// Whether a snapshot shows a failure.
+pub(crate) trait Failed {
+    fn failed(&self) -> bool;
+}
+
+impl Failed for SnapshotEvidence {
+    fn failed(&self) -> bool {
+        matches!(self.moment, oomscope_model::Moment::Oom { .. })
+    }
+}
+
+/// The first to die of memory and uncaught; else the first caught; else the first of anything.
+fn main_failure(evidence: &Evidence) -> Option<&Failure> {
+    let failures = || evidence.logs.iter().flat_map(|log| &log.failures);
+    let of_memory = |failure: &&Failure| failure.memory.is_some() && !failure.follows_another;
+    failures()
+        .filter(of_memory)
+        .find(|failure| !failure.caught)
+        .or_else(|| failures().find(of_memory))
+        .or_else(|| failures().find(|failure| !failure.follows_another))
+        .or_else(|| failures().next())
+}
+
+/// The device that the error names, else the one that failed, else the one that holds most.
+fn main_snapshot<'a>(
+    evidence: &'a Evidence,
+    failure: Option<&Failure>,
+) -> Option<&'a SnapshotEvidence> {
+    let named = failure.and_then(|failure| failure.memory.as_ref()?.device_index);
+    let failed = || evidence.snapshots.iter().filter(|snapshot| snapshot.failed());
+    failed()
+        .find(|snapshot| Some(snapshot.device.0) == named)
+        .or_else(|| failed().next())
+        .or_else(|| evidence.snapshots.iter().max_by_key(|snapshot| snapshot.peak_allocated))
+}
+
+fn merged_memory(
+    failure: Option<&Failure>,
+    snapshot: Option<&SnapshotEvidence>,
+) -> Option<MemoryError> {
+    let stated = failure.and_then(|failure| failure.memory.clone());
+    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.failed()) else { return stated };
+    let oomscope_model::Moment::Oom { requested, device_free, .. } = snapshot.moment else {
+        return stated;
+    };
+    let mut memory =
+        stated.unwrap_or_else(|| MemoryError::new(Some(oomscope_model::Framework::Torch)));
+    let state = &snapshot.state;
+    memory.requested.get_or_insert(requested);
+    memory.device_index.get_or_insert(snapshot.device.0);
+    memory.free.get_or_insert(device_free);
+    memory.allocated.get_or_insert(state.allocated);
+    memory.reserved.get_or_insert(state.reserved);
+    if memory.reserved_unallocated.is_none() {
+        memory.reserved_unallocated = state.reserved.checked_sub(state.allocated);
+    }
+    if memory.private_pool.is_none() && state.private_pools > Bytes::ZERO {
+        memory.private_pool = Some(state.private_pools);
+    }
+    Some(memory)
+}
+
+fn asked(failure: Option<&Failure>, snapshot: Option<&SnapshotEvidence>) -> Vec<Place> {
+    let recorded = snapshot
+        .filter(|snapshot| snapshot.failed())
+        .and_then(|snapshot| snapshot.request.as_ref());
+    let user = |frame: &&oomscope_model::Frame| frame.origin() == oomscope_model::FrameOrigin::User;
+    let from_snapshot: Vec<Place> = recorded
+        .map(|request| {
+            request.stack.iter().filter(user).map(oomscope_model::Frame::place).collect()
+        })
+        .unwrap_or_default();
+    if !from_snapshot.is_empty() {
+        return from_snapshot;
+    }
+    failure
+        .map(|failure| {
+            failure.traceback.iter().rev().filter(user).map(oomscope_model::Frame::place).collect()
+        })
+        .unwrap_or_default()
+}
+
+/// At least three figures, four in five of the steps upwards, a third more at the end.
+fn rising(samples: &[MemorySample]) -> Option<(MemorySample, MemorySample)> {
+    let (first, last) = (*samples.first()?, *samples.last()?);
+    if samples.len() < 3 {
+        return None;
+    }
+    let upwards = samples
+        .windows(2)
+        .filter(|pair| pair.first().map(|s| s.bytes) < pair.last().map(|s| s.bytes))
+        .count();
+    let enough = upwards * 5 >= (samples.len() - 1) * 4;
+    (enough && last.bytes.share_of(first.bytes) >= 1.33).then_some((first, last))
+}

@@ -1,0 +1,82 @@
+//! Who holds the live bytes: grouped by the user's line and by what the blocks are.
+
+use oomscope_model::{Bytes, Holder, Place, Role, StackId};
+use oomscope_snapshot::LiveBlock;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::stacks::StackTable;
+
+/// Live blocks by user line and role, most bytes first; their sum is that of `live`.
+pub(super) fn holders(
+    live: &[LiveBlock],
+    stacks: &StackTable<'_>,
+    parameter_sizes: &FxHashSet<Bytes>,
+) -> Vec<Holder> {
+    let mut groups: FxHashMap<(Option<&Place>, Role), Group> = FxHashMap::default();
+    for block in live {
+        let summary = stacks.summary(block.stack);
+        let role = stacks.role_of(block, parameter_sizes);
+        groups.entry((summary.place.as_ref(), role)).or_default().add(block);
+    }
+    let mut holders: Vec<Holder> = groups
+        .into_iter()
+        .map(|((place, role), group)| {
+            let heaviest = stacks.summary(group.heaviest());
+            Holder {
+                place: place.cloned(),
+                library_call: heaviest.library_call.clone(),
+                role,
+                phase: heaviest.phase,
+                bytes: group.bytes,
+                blocks: group.blocks,
+                oldest: group.oldest,
+                youngest: group.youngest,
+                callers: heaviest.callers.clone(),
+            }
+        })
+        .collect();
+    holders.sort_by(|a, b| {
+        b.bytes.cmp(&a.bytes).then_with(|| a.place.cmp(&b.place)).then_with(|| a.role.cmp(&b.role))
+    });
+    holders
+}
+
+/// Live bytes by role, most first.
+pub(super) fn roles(holders: &[Holder]) -> Vec<(Role, Bytes)> {
+    let mut sums: FxHashMap<Role, Bytes> = FxHashMap::default();
+    for holder in holders {
+        *sums.entry(holder.role).or_default() += holder.bytes;
+    }
+    let mut roles: Vec<(Role, Bytes)> = sums.into_iter().collect();
+    roles.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    roles
+}
+
+#[derive(Default)]
+struct Group {
+    bytes: Bytes,
+    blocks: u64,
+    oldest: Option<oomscope_model::EventIndex>,
+    youngest: Option<oomscope_model::EventIndex>,
+    by_stack: FxHashMap<StackId, Bytes>,
+}
+
+impl Group {
+    fn add(&mut self, block: &LiveBlock) {
+        self.bytes += block.size;
+        self.blocks += 1;
+        self.oldest = match (self.oldest, block.allocated_at) {
+            (Some(oldest), Some(at)) => Some(oldest.min(at)),
+            (oldest, at) => oldest.or(at),
+        };
+        self.youngest = self.youngest.max(block.allocated_at);
+        *self.by_stack.entry(block.stack).or_default() += block.size;
+    }
+
+    fn heaviest(&self) -> StackId {
+        self.by_stack
+            .iter()
+            .max_by_key(|(stack, bytes)| (**bytes, std::cmp::Reverse(stack.0)))
+            .map_or(StackId::NONE, |(stack, _)| *stack)
+    }
+}

@@ -1,0 +1,240 @@
+//! Each distinct stack, looked at once: the user's line, the library call, the phase, the role.
+
+use std::cell::OnceCell;
+
+use oomscope_model::{Bytes, Frame, FrameOrigin, GradMode, Phase, Place, Role, StackId};
+use oomscope_snapshot::{LiveBlock, Stacks};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::PhaseKind;
+use crate::log::phase_of;
+
+/// What one stack says.
+#[derive(Clone, Debug)]
+pub(super) struct StackSummary {
+    pub(super) place: Option<Place>,
+    pub(super) callers: Vec<Place>,
+    pub(super) library_call: Option<String>,
+    pub(super) phase: Phase,
+    pub(super) role: Role,
+    /// The user's frames, outermost first, as (function, line): what loops are found in.
+    pub(super) path: Vec<(FunctionId, u32)>,
+    /// Off when a grad-mode decorator is on the stack.
+    pub(super) grad_mode: GradMode,
+}
+
+/// A function of the user's, interned: file and name.
+pub(super) type FunctionId = u32;
+
+impl StackSummary {
+    pub(super) fn kind(&self) -> PhaseKind {
+        match self.phase {
+            Phase::Backward => PhaseKind::Backward,
+            Phase::OptimizerStep => PhaseKind::Optimizer,
+            Phase::Forward | Phase::Loss | Phase::Evaluation | Phase::Generation => {
+                PhaseKind::Forward
+            }
+            Phase::Loading
+            | Phase::Collective
+            | Phase::Input
+            | Phase::ServerStart
+            | Phase::Unknown => PhaseKind::Other,
+        }
+    }
+}
+
+/// Summaries of a snapshot's stacks, made on first use.
+pub(super) struct StackTable<'a> {
+    stacks: &'a Stacks,
+    summaries: Vec<OnceCell<StackSummary>>,
+    none: StackSummary,
+    functions: std::cell::RefCell<FxHashMap<(String, String), FunctionId>>,
+}
+
+impl<'a> StackTable<'a> {
+    pub(super) fn new(stacks: &'a Stacks) -> StackTable<'a> {
+        StackTable {
+            stacks,
+            summaries: (0..stacks.len()).map(|_| OnceCell::new()).collect(),
+            none: StackSummary {
+                place: None,
+                callers: Vec::new(),
+                library_call: None,
+                phase: Phase::Unknown,
+                role: Role::Unknown,
+                path: Vec::new(),
+                grad_mode: GradMode::Unknown,
+            },
+            functions: std::cell::RefCell::default(),
+        }
+    }
+
+    pub(super) fn summary(&self, stack: StackId) -> &StackSummary {
+        match self.summaries.get(stack.0 as usize) {
+            Some(cell) => cell.get_or_init(|| self.summarise(stack)),
+            None => &self.none,
+        }
+    }
+
+    /// All frames, innermost first.
+    pub(super) fn frames(&self, stack: StackId) -> Vec<Frame> {
+        self.stacks.frames_of(stack).cloned().collect()
+    }
+
+    fn summarise(&self, stack: StackId) -> StackSummary {
+        let frames: Vec<&Frame> = self.stacks.frames_of(stack).collect();
+        let user: Vec<&Frame> =
+            frames.iter().copied().filter(|frame| frame.origin() == FrameOrigin::User).collect();
+        let phase = phase_of(frames.iter().copied());
+        let mut functions = self.functions.borrow_mut();
+        let path = outside_modules(&frames)
+            .map(|frame| {
+                let next = functions.len() as u32;
+                let id =
+                    *functions.entry((frame.file.clone(), frame.function.clone())).or_insert(next);
+                (id, frame.line)
+            })
+            .collect();
+        StackSummary {
+            place: user.first().map(|frame| frame.place()),
+            callers: user.iter().skip(1).map(|frame| frame.place()).collect(),
+            library_call: library_call(&frames),
+            phase,
+            role: role(&frames, phase),
+            path,
+            grad_mode: grad_mode(&frames),
+        }
+    }
+
+    /// The sizes of all blocks that are parameters: what a gradient is recognised by.
+    pub(super) fn parameter_sizes(&self, live: &[LiveBlock]) -> FxHashSet<Bytes> {
+        live.iter()
+            .filter(|block| {
+                self.summary(block.stack).role == Role::Parameters && block.size >= Bytes(4096)
+            })
+            .map(|block| block.size)
+            .collect()
+    }
+
+    /// The role of one block: its stack's, or, for the backward thread's, told by its size.
+    pub(super) fn role_of(&self, block: &LiveBlock, parameter_sizes: &FxHashSet<Bytes>) -> Role {
+        let summary = self.summary(block.stack);
+        let in_backward = summary.phase == Phase::Backward || summary.place.is_none();
+        match summary.role {
+            Role::BackwardTemporaries | Role::Unknown
+                if in_backward && parameter_sizes.contains(&block.size) =>
+            {
+                Role::Gradients
+            }
+            role => role,
+        }
+    }
+}
+
+/// The user's frames outside any module's forward, outermost first: loops inside a forward pass
+/// (layers, time steps) are not the program's steps.
+fn outside_modules<'f>(innermost_first: &'f [&'f Frame]) -> impl Iterator<Item = &'f Frame> {
+    innermost_first
+        .iter()
+        .rev()
+        .copied()
+        .take_while(|frame| frame.function != "_call_impl" && frame.function != "forward")
+        .filter(|frame| frame.origin() == FrameOrigin::User)
+}
+
+/// The library call that the user's line makes, as in `F.cross_entropy` or `torch.optim.adam.step`.
+pub(crate) fn library_call(innermost_first: &[&Frame]) -> Option<String> {
+    let user = innermost_first.iter().position(|frame| frame.origin() == FrameOrigin::User)?;
+    let below = innermost_first.get(..user)?;
+    let frame = below
+        .iter()
+        .rev()
+        .find(|frame| frame.origin() == FrameOrigin::Library && !is_plumbing(&frame.function))?;
+    Some(dotted(frame))
+}
+
+fn is_plumbing(function: &str) -> bool {
+    matches!(
+        function,
+        "_call_impl"
+            | "_wrapped_call_impl"
+            | "decorate_context"
+            | "wrapper"
+            | "wrapped"
+            | "inner"
+            | "_fn"
+            | "__call__"
+            | "profile_hook_step"
+            | "decorate_autocast"
+            | "_use_grad"
+            | "_engine_run_backward"
+            | "__torch_function__"
+    )
+}
+
+fn dotted(frame: &Frame) -> String {
+    let path = frame.file.replace('\\', "/");
+    let inside = ["/site-packages/", "/dist-packages/"]
+        .iter()
+        .find_map(|root| path.rfind(root).and_then(|at| path.get(at + root.len()..)))
+        .or_else(|| path.rfind("/torch/").and_then(|at| path.get(at + 1..)))
+        .unwrap_or_else(|| path.rsplit('/').next().unwrap_or(&path));
+    let module = inside.trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".");
+    match module.as_str() {
+        "torch.nn.functional" => format!("F.{}", frame.function),
+        "torch._tensor" => format!("Tensor.{}", frame.function),
+        _ => format!("{module}.{}", frame.function),
+    }
+}
+
+/// `torch.no_grad` and `torch.inference_mode` as decorators leave a frame of `_contextlib.py`
+/// (`autograd/grad_mode.py` before PyTorch 2.0).
+fn grad_mode(frames: &[&Frame]) -> GradMode {
+    let decorated = frames.iter().any(|frame| {
+        frame.function == "decorate_context"
+            && (frame.file.ends_with("_contextlib.py") || frame.file.ends_with("grad_mode.py"))
+    });
+    if decorated { GradMode::Off } else { GradMode::Unknown }
+}
+
+/// What a block made by this stack is, if it lives on. Sources: the file layout of `torch/nn`,
+/// `torch/optim`, `torch/autograd` in PyTorch 2.0 to 2.9.
+fn role(frames: &[&Frame], phase: Phase) -> Role {
+    let has = |part: &str, functions: &[&str]| {
+        frames.iter().any(|frame| {
+            frame.file.contains(part)
+                && (functions.is_empty() || functions.contains(&frame.function.as_str()))
+        })
+    };
+    if frames.is_empty() {
+        return Role::Unknown;
+    }
+    let native = |part: &str| {
+        frames
+            .iter()
+            .any(|frame| frame.origin() == FrameOrigin::Native && frame.function.contains(part))
+    };
+    if native("getNewWorkspace")
+        || native("getCUDABlasLtWorkspace")
+        || native("CUDABlasWorkspace")
+        || native("getCurrentCUDABlasHandle")
+    {
+        return Role::Workspace;
+    }
+    match phase {
+        Phase::OptimizerStep => Role::OptimizerState,
+        Phase::Backward => Role::BackwardTemporaries,
+        Phase::Input => Role::Inputs,
+        Phase::Loading => Role::Parameters,
+        Phase::Forward | Phase::Loss | Phase::Evaluation | Phase::Generation => Role::Activations,
+        Phase::Collective => Role::Unknown,
+        Phase::ServerStart | Phase::Unknown => {
+            let builds = has(
+                "torch/nn/modules/",
+                &["__init__", "_apply", "to", "cuda", "half", "bfloat16", "float", "to_empty"],
+            ) || has("torch/nn/parameter.py", &[])
+                || has("modeling_utils.py", &[]);
+            if builds { Role::Parameters } else { Role::Unknown }
+        }
+    }
+}

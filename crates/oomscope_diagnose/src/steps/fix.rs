@@ -1,0 +1,74 @@
+//! Step 4: a patch against the user's file where one can be written, else the change in words.
+
+use oomscope_model::{Assessment, Cause, Edit, Patch, SourceFile};
+use similar::TextDiff;
+
+use crate::causes;
+use crate::context::Context;
+use crate::join::Joined;
+
+/// Causes below this share of the best one's confidence get no patch.
+const WORTH_A_PATCH: u8 = 50;
+const MOST: usize = 3;
+
+/// Fixes for the claimed causes, best first; for the best one when none is claimed and it failed.
+pub(crate) fn patches(context: &Context<'_>, assessments: &[Assessment]) -> Vec<Patch> {
+    assessments
+        .iter()
+        .filter(|assessment| assessment.confidence.as_percent() >= WORTH_A_PATCH)
+        .take(MOST)
+        .map(|assessment| patch(context, assessment.cause))
+        .collect()
+}
+
+fn patch(context: &Context<'_>, cause: Cause) -> Patch {
+    let words = (causes::rule(cause).remedy)(context).fix;
+    let fixable =
+        context.findings_of(cause).find(|joined| joined.is_warm() && joined.finding.fix.is_some());
+    let fixable = fixable.or_else(|| {
+        // A rank's device is chosen where no bytes live.
+        context
+            .findings_of(cause)
+            .find(|joined| cause == Cause::RanksOnOneDevice && joined.finding.fix.is_some())
+    });
+    match fixable.and_then(|joined| Some((joined, diff(joined)?))) {
+        Some((joined, diff)) => Patch {
+            cause,
+            title: joined.finding.fix.as_ref().map(|fix| fix.title.clone()).unwrap_or_default(),
+            diff: Some(diff),
+            words,
+        },
+        None => Patch { cause, title: first_sentence(&words), diff: None, words },
+    }
+}
+
+fn first_sentence(words: &str) -> String {
+    words.split_once(": ").map_or(words, |(head, _)| head).trim_end_matches('.').to_owned()
+}
+
+fn diff(joined: &Joined<'_>) -> Option<String> {
+    let fix = joined.finding.fix.as_ref()?;
+    let fixed = apply(joined.file, &fix.edits)?;
+    let text = TextDiff::from_lines(joined.file.text.as_str(), fixed.as_str())
+        .unified_diff()
+        .context_radius(3)
+        .header(
+            &format!("a/{}", joined.file.path.trim_start_matches('/')),
+            &format!("b/{}", joined.file.path.trim_start_matches('/')),
+        )
+        .to_string();
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The file's text with the edits applied; `None` when they overlap or lie outside it.
+fn apply(file: &SourceFile, edits: &[Edit]) -> Option<String> {
+    let mut fixed = String::with_capacity(file.text.len() + 64);
+    let mut at = 0;
+    for edit in edits {
+        fixed.push_str(file.text.get(at..edit.start)?);
+        fixed.push_str(&edit.text);
+        at = edit.end.max(edit.start);
+    }
+    fixed.push_str(file.text.get(at..)?);
+    Some(fixed)
+}

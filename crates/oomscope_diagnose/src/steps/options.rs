@@ -1,0 +1,163 @@
+//! Step 5: what would save memory in this case, each with its bytes; nothing that cannot help.
+
+use oomscope_model::{Bytes, Cause, Phase, Role, SavingOption, Verdict};
+
+use crate::context::Context;
+
+/// Options below this are not worth a line.
+const LEAST: Bytes = Bytes(64 << 20);
+
+/// Options that apply, most bytes first.
+pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOption> {
+    if verdict == Verdict::Healthy {
+        return Vec::new();
+    }
+    let mut options = Vec::new();
+    let mut offer = |title: &str, saves: Option<Bytes>, why: String, cost: &str| {
+        if saves.is_none_or(|bytes| bytes >= LEAST) {
+            options.push(SavingOption {
+                title: title.to_owned(),
+                saves,
+                why,
+                cost: cost.to_owned(),
+            });
+        }
+    };
+    let claimed = match verdict {
+        Verdict::Claimed(cause) => Some(cause),
+        Verdict::Undecided | Verdict::Healthy => None,
+    };
+    let activations = context.role_bytes(Role::Activations);
+    let states = context.role_bytes(Role::OptimizerState);
+    let weights = context.role_bytes(Role::Parameters);
+    let gradients = context.role_bytes(Role::Gradients);
+    let trains = context.snapshot.is_some_and(|snapshot| snapshot.backward_runs > 0)
+        || matches!(context.phase, Phase::Backward | Phase::OptimizerStep);
+    // One step's activations: what grows is not one of them.
+    let grown = context.growth().map_or(Bytes::ZERO, |growth| growth.total);
+    let step = activations.saturating_sub(grown);
+
+    if let Some(growth) = context.growth() {
+        offer(
+            "keep nothing of a step but numbers",
+            Some(growth.total),
+            format!("what survives from step to step, +{} a step", growth.per_period),
+            "none: the fix itself",
+        );
+    }
+    if let Some((kept, _)) = context
+        .snapshot
+        .and_then(|snapshot| snapshot.forward_kept)
+        .filter(|_| claimed == Some(Cause::EvalRecordsGraph))
+    {
+        offer(
+            "`torch.inference_mode()` in evaluation",
+            Some(kept),
+            "tensors saved for a backward that never comes".to_owned(),
+            "none",
+        );
+    }
+    if trains && step > Bytes::ZERO && claimed != Some(Cause::EvalRecordsGraph) {
+        offer(
+            "halve the micro-batch, accumulate two",
+            Some(Bytes(step.0 / 2)),
+            format!("half of one step's {step} of activations"),
+            "same gradients; a few % slower (batch norm sees smaller batches)",
+        );
+        offer(
+            "checkpoint the repeated blocks",
+            Some(Bytes(step.0 / 5 * 3)),
+            format!("about 60 % of {step}: block inputs stay, the inside is recomputed"),
+            "one more forward: some 30 % slower",
+        );
+        offer(
+            "bf16 autocast",
+            Some(Bytes(step.0 / 3)),
+            format!("about a third of {step}, if they are fp32 today"),
+            "usually faster; check the loss curve",
+        );
+    }
+    if states > Bytes::ZERO {
+        offer(
+            "8-bit optimizer states",
+            Some(Bytes(states.0 / 4 * 3)),
+            format!("three quarters of the {states} of fp32 states"),
+            "one dependency; same convergence in most fine-tuning",
+        );
+    } else if context.phase == Phase::OptimizerStep && weights > Bytes::ZERO {
+        offer(
+            "8-bit optimizer states",
+            Some(Bytes(weights.0 / 2 * 3)),
+            format!("Adam would make {} of fp32 states for {weights} of weights", weights.times(2)),
+            "one dependency; same convergence in most fine-tuning",
+        );
+    }
+    let in_foreach =
+        context.snapshot.and_then(|snapshot| snapshot.request.as_ref()).is_some_and(|request| {
+            request.stack.iter().any(|frame| frame.function.starts_with("_multi_tensor"))
+        });
+    if context.phase == Phase::OptimizerStep && in_foreach {
+        offer(
+            "`fused=True` (or `foreach=False`) in the optimizer",
+            Some(weights),
+            "the foreach step makes a temporary copy of the parameters' size".to_owned(),
+            "fused is faster; foreach=False slower",
+        );
+    }
+    if context.is_evaluating() && gradients > Bytes::ZERO {
+        offer(
+            "clear gradients before evaluation",
+            Some(gradients),
+            "`optimizer.zero_grad(set_to_none=True)`: evaluation needs none".to_owned(),
+            "none",
+        );
+    }
+    let expandable = context
+        .snapshot
+        .is_some_and(|snapshot| snapshot.settings.expandable_segments == Some(true));
+    if let Some(stranded) = context.stranded().filter(|_| !expandable) {
+        let usable = context
+            .snapshot
+            .and_then(|snapshot| snapshot.state.inactive_split)
+            .map_or(stranded, |split| split.min(stranded));
+        offer(
+            "`PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True`",
+            Some(usable),
+            "at most: what is reserved in gaps today".to_owned(),
+            "none on Linux; set before the first CUDA call",
+        );
+    }
+    if claimed == Some(Cause::OversizedAllocation)
+        && let Some(requested) = context.requested()
+    {
+        offer(
+            "do it in eight chunks",
+            Some(Bytes(requested.0 / 8 * 7)),
+            format!("seven eighths of the {requested} request"),
+            "a loop; with checkpointing per chunk also in backward",
+        );
+    }
+    if claimed == Some(Cause::KvCache)
+        && let Some(growth) = context.growth()
+    {
+        offer(
+            "half-precision keys and values",
+            Some(Bytes(growth.total.0 / 2)),
+            format!("half of the {} that the cache holds, if it is fp32 today", growth.total),
+            "none for most models",
+        );
+    }
+    let others = context.others();
+    if others > Bytes::ZERO
+        && matches!(claimed, Some(Cause::OtherProcess | Cause::RanksOnOneDevice))
+    {
+        offer(
+            "have the device to yourself",
+            Some(others),
+            "what the other processes hold".to_owned(),
+            "none",
+        );
+    }
+    options.sort_by_key(|option| std::cmp::Reverse(option.saves));
+    options
+}
