@@ -228,13 +228,70 @@ pub(crate) fn claimed(diagnosis: &Diagnosis) -> Option<&Assessment> {
 pub(crate) fn claim_line(assessment: &Assessment, live: Option<Bytes>) -> String {
     let confidence = assessment.confidence;
     let explains = match (assessment.bytes, live) {
-        (Some(bytes), Some(live)) if bytes <= live => {
+        (Some(bytes), Some(live)) if bytes <= live && is_part_of_live(assessment.cause) => {
             format!("explains {bytes} of the {live} in use ({})", percent(bytes, live))
         }
         (Some(bytes), _) => format!("explains {bytes}"),
         (None, _) => "how many bytes it explains is unknown".to_owned(),
     };
     format!("{} confidence ({confidence}) · {explains}", confidence.word())
+}
+
+/// Whether a cause's bytes are among those that live tensors hold; the others are free, foreign,
+/// or were only asked for.
+fn is_part_of_live(cause: Cause) -> bool {
+    match cause {
+        Cause::GradientsNotCleared
+        | Cause::GraphRetained
+        | Cause::ActivationsTooLarge
+        | Cause::EvalRecordsGraph
+        | Cause::ReferencesHeld
+        | Cause::OutputsAccumulated
+        | Cause::ModelTooLarge
+        | Cause::OptimizerState
+        | Cause::CheckpointLoad
+        | Cause::RetainedBackward
+        | Cause::KvCache => true,
+        Cause::OversizedAllocation
+        | Cause::Fragmentation
+        | Cause::OtherProcess
+        | Cause::RanksOnOneDevice
+        | Cause::StreamHeld
+        | Cause::PrivatePools
+        | Cause::NonTorchMemory
+        | Cause::ServingBudget
+        | Cause::MemoryCap
+        | Cause::HostMemory
+        | Cause::DriverRefusal
+        | Cause::NotOutOfMemory
+        | Cause::Unknown => false,
+    }
+}
+
+/// What was read, in words.
+pub(crate) fn inputs(diagnosis: &Diagnosis) -> String {
+    let (shown, more) = first_few(&diagnosis.inputs);
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// What is shown of a list that can be long, and how many are left out.
+pub(crate) fn first_few<T>(items: &[T]) -> (&[T], usize) {
+    const SHOWN: usize = 6;
+    let shown = items.get(..SHOWN).unwrap_or(items);
+    (shown, items.len() - shown.len())
+}
+
+/// The lines of a cause that none of its evidence names.
+pub(crate) fn unnamed_places(assessment: &Assessment, folder: &str) -> Option<String> {
+    let evidence = || assessment.evidence_for.iter().chain(&assessment.evidence_against);
+    let is_named = |place: &&Place| {
+        let named = |fact: &Fact| fact.place.as_ref().is_some_and(|one| one.is_same_line(place));
+        evidence().any(named)
+    };
+    let unnamed = assessment.places.iter().filter(|place| !is_named(place)).take(3);
+    let places: Vec<String> = unnamed.map(|place| format!("`{}`", below(folder, place))).collect();
+    (!places.is_empty()).then(|| places.join(", "))
 }
 
 /// What the marked line of an excerpt has to do with the failure.

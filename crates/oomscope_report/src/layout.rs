@@ -32,7 +32,7 @@ impl Tone {
             Tone::Plain => Style::new(),
             Tone::Strong => Style::new().bold(),
             Tone::Faint => Style::new().dimmed(),
-            Tone::Heading => colour(AnsiColor::Blue).bold(),
+            Tone::Heading => colour(AnsiColor::BrightBlue).bold(),
             Tone::Code => colour(AnsiColor::Cyan),
             Tone::Bad => colour(AnsiColor::Red).bold(),
             Tone::Doubt => colour(AnsiColor::Yellow).bold(),
@@ -278,7 +278,10 @@ pub(crate) fn bar(style: TextStyle, share: f64, columns: usize) -> Span {
             let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
             format!("{}{part}", "█".repeat(eighths / 8))
         }
-        Charset::Ascii => "#".repeat((share * columns as f64).round() as usize),
+        Charset::Ascii => match (share * columns as f64).round() as usize {
+            0 if share > 0.0 => ".".to_owned(),
+            whole => "#".repeat(whole),
+        },
     };
     Span { text, tone: Tone::Bar }
 }

@@ -9,7 +9,7 @@ use crate::Charset;
 use crate::clean::{clean, clean_lines};
 use crate::content::{
     STEPS, asked, bytes_or_unknown, cause_groups, claim_line, claimed, cold_title, fact_figures,
-    figure_rows, four_parts, holder_rows, live, names, percent,
+    figure_rows, four_parts, holder_rows, inputs, live, names, percent, unnamed_places,
 };
 use crate::root::common_folder;
 
@@ -67,7 +67,7 @@ fn write_state(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
     write_step(out, 1)?;
     let state = &diagnosis.state;
     if !diagnosis.inputs.is_empty() {
-        writeln!(out, "Read: {}", inline(&diagnosis.inputs.join(", ")))?;
+        writeln!(out, "Read: {}", inline(&inputs(diagnosis)))?;
     }
     if !state.moment.is_empty() {
         writeln!(out, "\nAt {}", inline(&state.moment))?;
@@ -141,7 +141,8 @@ fn write_causes(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
 }
 
 fn write_evidence(out: &mut dyn Write, one: &Assessment, folder: &str) -> io::Result<()> {
-    if one.evidence_for.is_empty() && one.evidence_against.is_empty() && one.settle.is_none() {
+    let is_bare = one.evidence_for.is_empty() && one.evidence_against.is_empty();
+    if is_bare && one.places.is_empty() && one.settle.is_none() {
         return Ok(());
     }
     writeln!(out, "\n`{}`\n", one.cause)?;
@@ -150,6 +151,9 @@ fn write_evidence(out: &mut dyn Write, one: &Assessment, folder: &str) -> io::Re
     }
     for fact in &one.evidence_against {
         writeln!(out, "- ➖ {}", fact_line(fact, folder))?;
+    }
+    if let Some(places) = unnamed_places(one, folder) {
+        writeln!(out, "- at {}", inline(&places))?;
     }
     if let Some(settle) = &one.settle {
         writeln!(out, "- would settle it: {}", inline(settle))?;

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn folders_are_shared_up_to_a_separator() {
-        assert_eq!(shared("/work/src/models/", "/work/src/main/"), "/work/src/");
+        assert_eq!(shared("/run/src/models/", "/run/src/main/"), "/run/src/");
         assert_eq!(shared("/a/", "/b/"), "/");
         assert_eq!(shared("C:\\x\\y\\", "C:\\x\\"), "C:\\x\\");
     }

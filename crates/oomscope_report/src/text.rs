@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use oomscope_model::{Diagnosis, Verdict};
 
-use crate::content::{STEPS, claim_line, claimed, four_parts};
+use crate::content::{STEPS, claim_line, claimed, four_parts, inputs};
 use crate::layout::{Span, Tone, gap, width_of, write_line, write_wrapped};
 use crate::{Detail, TextStyle};
 
@@ -30,8 +30,14 @@ pub fn render_text(
     }
     let excerpts = match style.detail {
         Detail::Brief => 1,
-        Detail::Full => usize::MAX,
+        Detail::Full => 3,
     };
+    if diagnosis.excerpts.is_empty()
+        && let Some(place) = claimed(diagnosis).and_then(|one| one.places.first())
+    {
+        // Without the source the line itself is still the answer.
+        excerpt::write_title(out, style, 2, place)?;
+    }
     for excerpt in diagnosis.excerpts.iter().take(excerpts) {
         excerpt::write_excerpt(out, style, diagnosis, excerpt)?;
     }
@@ -75,7 +81,7 @@ fn write_verdict(out: &mut dyn Write, style: TextStyle, diagnosis: &Diagnosis) -
 fn write_healthy(out: &mut dyn Write, style: TextStyle, diagnosis: &Diagnosis) -> io::Result<()> {
     writeln!(out)?;
     if !diagnosis.inputs.is_empty() {
-        write_labelled(out, style, "looked at", 11, Tone::Plain, &diagnosis.inputs.join(", "))?;
+        write_labelled(out, style, "looked at", 11, Tone::Plain, &inputs(diagnosis))?;
     }
     if !diagnosis.state.moment.is_empty() {
         write_labelled(out, style, "at", 11, Tone::Plain, &diagnosis.state.moment)?;

@@ -58,7 +58,7 @@ fn steps_are_six_and_named_in_order() {
 /// Where `value` breaks `schema`, for the keywords that the schema uses; another keyword is a
 /// violation too, so that none goes unchecked.
 fn violation(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
-    let Some(keywords) = schema.as_object() else { return None };
+    let keywords = schema.as_object()?;
     let check = |schema: &Value, value: &Value, at: &str| violation(root, schema, value, at);
     keywords.iter().find_map(|(keyword, rule)| {
         let is_kept = match keyword.as_str() {

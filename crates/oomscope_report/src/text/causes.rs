@@ -7,7 +7,9 @@ use oomscope_model::{Assessment, Cause, Confidence, Diagnosis, Fact};
 
 use super::{write_labelled, write_lines, write_paragraph, write_step};
 use crate::TextStyle;
-use crate::content::{bytes_or_unknown, cause_groups, cold_title, fact_figures, names};
+use crate::content::{
+    bytes_or_unknown, cause_groups, cold_title, fact_figures, first_few, names, unnamed_places,
+};
 use crate::layout::{Tone, gap, write_line};
 use crate::root::common_folder;
 
@@ -66,15 +68,31 @@ fn write_assessment(
         style.span(Tone::Plain, &format!("{bytes:>14}")),
     ];
     write_line(out, style, &head)?;
-    for fact in &assessment.evidence_for {
-        write_fact(out, style, ("+", Tone::Good), fact, folder)?;
-    }
-    for fact in &assessment.evidence_against {
-        write_fact(out, style, ("−", Tone::Bad), fact, folder)?;
+    write_facts(out, style, ("+", Tone::Good), &assessment.evidence_for, folder)?;
+    write_facts(out, style, ("−", Tone::Bad), &assessment.evidence_against, folder)?;
+    if let Some(places) = unnamed_places(assessment, folder) {
+        write_lines(out, style, &[gap(6)], Tone::Plain, &format!("at {places}"))?;
     }
     if let Some(settle) = &assessment.settle {
         let lead = [gap(4), style.span(Tone::Doubt, "? ")];
         write_lines(out, style, &lead, Tone::Plain, &format!("would settle it: {settle}"))?;
+    }
+    Ok(())
+}
+
+fn write_facts(
+    out: &mut dyn Write,
+    style: TextStyle,
+    sign: (&str, Tone),
+    facts: &[Fact],
+    folder: &str,
+) -> io::Result<()> {
+    let (shown, more) = first_few(facts);
+    for fact in shown {
+        write_fact(out, style, sign, fact, folder)?;
+    }
+    if more > 0 {
+        write_paragraph(out, style, 6, Tone::Faint, &format!("and {more} more"))?;
     }
     Ok(())
 }
@@ -105,8 +123,5 @@ pub(super) fn write_cold_findings(
     writeln!(out)?;
     write_paragraph(out, style, 2, Tone::Plain, cold_title(diagnosis.verdict))?;
     let folder = common_folder(diagnosis);
-    for fact in &diagnosis.cold_findings {
-        write_fact(out, style, ("·", Tone::Faint), fact, &folder)?;
-    }
-    Ok(())
+    write_facts(out, style, ("·", Tone::Faint), &diagnosis.cold_findings, &folder)
 }

@@ -51,10 +51,11 @@ pub(super) fn write_first_diff(
     style: TextStyle,
     diagnosis: &Diagnosis,
 ) -> io::Result<()> {
-    let Some(diff) = diagnosis.fixes.iter().find_map(|patch| patch.diff.as_ref()) else {
-        return Ok(());
-    };
+    let with_diff = diagnosis.fixes.iter().find_map(|patch| Some((patch, patch.diff.as_ref()?)));
+    let Some((patch, diff)) = with_diff else { return Ok(()) };
     writeln!(out)?;
+    let lead = [style.span(Tone::Good, "  fix"), style.span(Tone::Strong, ": ")];
+    write_lines(out, style, &lead, Tone::Strong, &patch.title)?;
     write_diff(out, style, diff)
 }
 

@@ -16,18 +16,9 @@ pub(super) fn write_excerpt(
     (place, lines): &(Place, Vec<(u32, String)>),
 ) -> io::Result<()> {
     let numbers = lines.iter().map(|(number, _)| number.to_string().len()).max().unwrap_or(1);
-    let mut title = vec![
-        gap(numbers + 1),
-        style.span(Tone::Heading, "--> "),
-        style.span(Tone::Plain, &place.to_string()),
-    ];
-    if let Some(function) = &place.function {
-        title.push(style.span(Tone::Faint, &format!(" in {function}")));
-    }
     let gutter = [gap(numbers + 2), style.span(Tone::Heading, "│")];
     let room = style.columns().saturating_sub(width_of(&gutter) + 2);
-    writeln!(out)?;
-    write_line(out, style, &title)?;
+    write_title(out, style, numbers + 1, place)?;
     write_line(out, style, &gutter)?;
     for (number, text) in lines {
         let is_marked = *number == place.line;
@@ -59,4 +50,22 @@ pub(super) fn write_excerpt(
         }
     }
     write_line(out, style, &gutter)
+}
+
+/// Writes the line above an excerpt; its path is whole, so that a terminal can open it.
+pub(super) fn write_title(
+    out: &mut dyn Write,
+    style: TextStyle,
+    indent: usize,
+    place: &Place,
+) -> io::Result<()> {
+    let function = place.function.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+    let title = [
+        gap(indent),
+        style.span(Tone::Heading, "--> "),
+        style.span(Tone::Plain, &place.to_string()),
+        style.span(Tone::Faint, &function),
+    ];
+    writeln!(out)?;
+    write_line(out, style, &title)
 }

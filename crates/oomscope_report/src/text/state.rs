@@ -6,7 +6,7 @@ use oomscope_model::Diagnosis;
 
 use super::{write_labelled, write_notes, write_paragraph, write_step};
 use crate::TextStyle;
-use crate::content::{aligned, figure_rows};
+use crate::content::{aligned, figure_rows, inputs};
 use crate::layout::{Tone, gap, width_of, write_line, write_wrapped};
 use crate::root::common_folder;
 
@@ -18,7 +18,7 @@ pub(super) fn write_state(
 ) -> io::Result<()> {
     write_step(out, style, 1)?;
     if !diagnosis.inputs.is_empty() {
-        write_labelled(out, style, "read", 6, Tone::Plain, &diagnosis.inputs.join(", "))?;
+        write_labelled(out, style, "read", 6, Tone::Plain, &inputs(diagnosis))?;
     }
     if !diagnosis.state.moment.is_empty() {
         write_labelled(out, style, "at", 6, Tone::Plain, &diagnosis.state.moment)?;

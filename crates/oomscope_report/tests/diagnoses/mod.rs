@@ -286,6 +286,7 @@ const DIFF: &str = "\
 /// Plenty reserved and free, nothing contiguous: log and snapshot, no source.
 pub(crate) fn fragmentation() -> Diagnosis {
     let mut cause = assessment(Cause::Fragmentation, 71);
+    cause.places = vec![place("/workspace/serve/batching.py", 118, "collate")];
     cause.bytes = Some(Bytes(6_400_000_000));
     cause.evidence_for = vec![
         fact(
