@@ -1,0 +1,86 @@
+//! What one message says about memory: the recognisers in order, the first that knows it wins.
+
+use std::sync::LazyLock;
+
+use oomscope_model::{Framework, MemoryError};
+use regex::Regex;
+
+use super::{compute, frameworks, host, serving, torch, units};
+
+/// A message that a recogniser knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recognised {
+    /// Its figures.
+    pub(crate) memory: MemoryError,
+    /// The word to show where the text names no exception type.
+    pub(crate) word: &'static str,
+    /// Whether the words alone mean a failure; otherwise only as the message of an exception.
+    pub(crate) is_failure: bool,
+}
+
+impl Recognised {
+    /// A failure of `framework`, figures to be filled in.
+    pub(crate) fn failure(word: &'static str, framework: Framework) -> Recognised {
+        Recognised { memory: MemoryError::new(Some(framework)), word, is_failure: true }
+    }
+
+    /// The same, stating that memory is not what ran out.
+    pub(crate) fn not_memory(mut self) -> Recognised {
+        self.memory.is_memory_error = false;
+        self
+    }
+}
+
+/// Recognises a message: white space collapsed, prefixes removed.
+pub(crate) fn recognise(message: &str) -> Option<Recognised> {
+    // The more specific first: a vLLM budget error may quote CUDA, a ggml line never is PyTorch's.
+    serving::recognise(message)
+        .or_else(|| frameworks::recognise(message))
+        .or_else(|| if message.contains("CUDA out of memory") { None } else { host::recognise(message) })
+        .or_else(|| torch::recognise(message))
+        .or_else(|| compute::recognise(message))
+}
+
+/// A lazily compiled pattern in which `{S}` stands for a size.
+pub(crate) fn pattern(pattern: &str) -> Regex {
+    Regex::new(&pattern.replace("{S}", units::SIZE)).expect("the pattern is valid")
+}
+
+/// Declares patterns of this folder as statics.
+macro_rules! patterns {
+    ($($name:ident = $pattern:expr;)*) => {
+        $(static $name: std::sync::LazyLock<regex::Regex> =
+            std::sync::LazyLock::new(|| $crate::log::figures::pattern($pattern));)*
+    };
+}
+pub(crate) use patterns;
+
+/// Group 1 as a size.
+pub(crate) fn size_in(regex: &LazyLock<Regex>, message: &str) -> Option<oomscope_model::Bytes> {
+    units::size(regex.captures(message)?.get(1)?.as_str())
+}
+
+/// Group 1 as a number.
+pub(crate) fn number_in(regex: &LazyLock<Regex>, message: &str) -> Option<u32> {
+    regex.captures(message)?.get(1)?.as_str().parse().ok()
+}
+
+/// How many figures a message states.
+pub(crate) fn count(memory: &MemoryError) -> usize {
+    [
+        memory.requested,
+        memory.capacity,
+        memory.free,
+        memory.this_process,
+        memory.allocated,
+        memory.reserved_unallocated,
+        memory.reserved,
+        memory.private_pool,
+        memory.cap,
+    ]
+    .iter()
+    .flatten()
+    .count()
+        + memory.other_processes.len()
+        + usize::from(memory.device_index.is_some())
+}
