@@ -18,7 +18,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     if super::memory_cap::has_room(context) && !capped {
         let (free, requested) =
             (context.free().unwrap_or_default(), context.requested().unwrap_or_default());
-        case.speaks(46, format!("{free} were free, {requested} were refused"));
+        case.speaks(
+            54,
+            format!("{free} were free, {requested} were refused, and the text names no cap"),
+        );
         if context.source_mentions("memory_fraction").is_some() {
             case.denies(40, "the source sets a memory fraction");
         }

@@ -35,7 +35,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         let share = kept.share_of(made);
         if share >= 0.4 {
             case.speaks(
-                40,
+                if evaluating { 40 } else { 15 },
                 format!("{} of what the forward pass made ({kept} of {made}) is still held: a graph is being recorded", percent(share)),
             );
             case.explains(Some(kept));

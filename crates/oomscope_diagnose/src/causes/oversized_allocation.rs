@@ -52,7 +52,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         );
         case.explains(Some(requested));
     } else if requested >= Bytes::from_gib(8) {
-        case.speaks(40, format!("one request of {requested}"));
+        case.speaks(
+            if requested >= Bytes::from_gib(16) { 54 } else { 40 },
+            format!("one request of {requested}"),
+        );
         case.explains(Some(requested));
     }
     if case.points() <= 0 {

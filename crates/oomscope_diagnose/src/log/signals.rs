@@ -25,7 +25,8 @@ pub(crate) fn signals(
     let mut all: Vec<Signal> = Vec::new();
     let context = context::signals(&phrases, failures, samples);
     for signal in phrases.into_iter().chain(context) {
-        let is_known = all.iter().any(|known| known.kind == signal.kind && known.what == signal.what);
+        let is_known =
+            all.iter().any(|known| known.kind == signal.kind && known.what == signal.what);
         if !is_known && all.len() < MOST_SIGNALS {
             all.push(signal);
         }

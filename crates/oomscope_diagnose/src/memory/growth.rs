@@ -214,7 +214,10 @@ fn replaced_by_larger(
         line.bytes += block.size;
         line.blocks += 1;
     }
-    if lines.is_empty() {
+    // Longer batches make larger blocks too, but those are gone when the next step starts.
+    let total: Bytes = lines.values().map(|line| line.bytes).sum();
+    let kept_between_steps = floors.last().copied().unwrap_or_default();
+    if lines.is_empty() || kept_between_steps.share_of(total) < 0.7 {
         return None;
     }
     let mut lines: Vec<GrowthLine> = lines.into_values().collect();
@@ -226,7 +229,7 @@ fn replaced_by_larger(
         periods: periods.starts.len() as u32,
         growing_periods: floors.len() as u32,
         per_period: median(rises),
-        total: lines.iter().map(|line| line.bytes).sum(),
+        total,
         stacks_per_period: growing.len() as u32,
         lines,
         blocks_get_larger: true,

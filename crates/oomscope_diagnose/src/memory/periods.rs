@@ -55,7 +55,9 @@ pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Period
         .collect();
     candidates
         .sort_by_key(|((depth, function), starts)| (*depth, usize::MAX - starts.len(), *function));
-    let Some(((depth, _), starts)) = candidates.first() else { return Periods::default() };
+    let Some(((depth, _), starts)) = candidates.first() else {
+        return Periods { starts: forward_calls(trace, until, stacks), restarted: None };
+    };
     let restarted = loops
         .iter()
         .filter(|((outer, _), _)| outer < depth)
@@ -64,6 +66,41 @@ pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Period
         .max()
         .copied();
     Periods { starts: (*starts).clone(), restarted }
+}
+
+/// A loop of one line, as in `while True: kept.append(model(batch))`, turns nowhere outside the
+/// model. Then each call of the outermost forward starts a period: it goes from the last line
+/// that it ever reaches back to its first. A loop inside the forward skips what is around it.
+fn forward_calls(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Vec<u32> {
+    let visits = || {
+        trace
+            .iter()
+            .take(until as usize)
+            .filter(|(_, event)| event.kind == EventKind::Alloc)
+            .filter_map(|(index, event)| Some((index.0, stacks.summary(event.stack).forward?)))
+    };
+    let mut span: FxHashMap<FunctionId, (u32, u32)> = FxHashMap::default();
+    for (_, (function, line)) in visits() {
+        let lines = span.entry(function).or_insert((line, line));
+        *lines = (lines.0.min(line), lines.1.max(line));
+    }
+    let mut starts: FxHashMap<FunctionId, Vec<u32>> = FxHashMap::default();
+    let mut previous: Option<(FunctionId, u32)> = None;
+    for (index, visit) in visits() {
+        if let (Some((before, line_before)), (function, line)) = (previous, visit)
+            && before == function
+            && line < line_before
+            && span.get(&function) == Some(&(line, line_before))
+        {
+            starts.entry(function).or_default().push(index);
+        }
+        previous = Some(visit);
+    }
+    let longest = starts
+        .into_iter()
+        .max_by_key(|(function, starts)| (starts.len(), *function))
+        .map(|(_, starts)| starts);
+    longest.filter(|starts| starts.len() >= FEWEST_TURNS).unwrap_or_default()
 }
 
 /// Where `current` goes back: the depth of the first difference, when it is the same function

@@ -19,6 +19,8 @@ pub(super) struct StackSummary {
     pub(super) role: Role,
     /// The user's frames, outermost first, as (function, line): what loops are found in.
     pub(super) path: Vec<(FunctionId, u32)>,
+    /// The outermost forward that the user wrote, and its line.
+    pub(super) forward: Option<(FunctionId, u32)>,
     /// Off when a grad-mode decorator is on the stack.
     pub(super) grad_mode: GradMode,
 }
@@ -63,6 +65,7 @@ impl<'a> StackTable<'a> {
                 phase: Phase::Unknown,
                 role: Role::Unknown,
                 path: Vec::new(),
+                forward: None,
                 grad_mode: GradMode::Unknown,
             },
             functions: std::cell::RefCell::default(),
@@ -86,24 +89,25 @@ impl<'a> StackTable<'a> {
         let user: Vec<&Frame> =
             frames.iter().copied().filter(|frame| frame.origin() == FrameOrigin::User).collect();
         let phase = phase_of(frames.iter().copied());
-        let mut functions = self.functions.borrow_mut();
-        let path = outside_modules(&frames)
-            .map(|frame| {
-                let next = functions.len() as u32;
-                let id =
-                    *functions.entry((frame.file.clone(), frame.function.clone())).or_insert(next);
-                (id, frame.line)
-            })
-            .collect();
+        let forward = user.iter().rev().find(|frame| frame.function == "forward");
         StackSummary {
             place: user.first().map(|frame| frame.place()),
             callers: user.iter().skip(1).map(|frame| frame.place()).collect(),
             library_call: library_call(&frames),
             phase,
             role: role(&frames, phase),
-            path,
+            path: outside_modules(&frames).map(|frame| self.line_of(frame)).collect(),
+            forward: forward.map(|frame| self.line_of(frame)),
             grad_mode: grad_mode(&frames),
         }
+    }
+
+    /// The frame's function, interned, and its line.
+    fn line_of(&self, frame: &Frame) -> (FunctionId, u32) {
+        let mut functions = self.functions.borrow_mut();
+        let next = functions.len() as u32;
+        let id = *functions.entry((frame.file.clone(), frame.function.clone())).or_insert(next);
+        (id, frame.line)
     }
 
     /// The sizes of all blocks that are parameters: what a gradient is recognised by.
