@@ -11,6 +11,7 @@ pub(crate) enum Word {
     DeviceTraces,
     AllocatorSettings,
     ExternalAnnotations,
+    HostTraces,
     /// Known, of no use here: host segments, compile contexts, user metadata.
     Skipped,
     /// Skipped, but tells the version.
@@ -79,7 +80,8 @@ pub(crate) fn classify(text: &[u8]) -> Word {
         b"external_annotations" => ExternalAnnotations,
         b"compile_context" => CompileContext,
         b"user_metadata" => UserMetadata,
-        b"host_segments" | b"host_traces" | b"category" | b"rank" | b"" => Skipped,
+        b"host_traces" => HostTraces,
+        b"host_segments" | b"category" | b"rank" | b"" => Skipped,
         b"action" => Action,
         b"active_size" => ActiveSize,
         b"address" | b"addr" => Address,
