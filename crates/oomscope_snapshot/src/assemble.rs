@@ -19,7 +19,8 @@ pub(crate) fn assemble(
 ) -> Result<Snapshot, ReadError> {
     let Some(top) = top_of(&machine) else { return Err(ReadError::NoSnapshot { problem }) };
     let mut problems: Vec<ReadProblem> = problem.into_iter().collect();
-    let mut budget = machine.input.len();
+    // Event times are 32 bits wide.
+    let mut budget = machine.input.len().min(u32::MAX as usize - 2);
     let segments = segments(&mut machine, top, &mut budget, &mut problems);
     let (settings, rounding) = settings(&machine, top);
     let torch_version = Some(torch_version(&machine, top));

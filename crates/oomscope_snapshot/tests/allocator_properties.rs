@@ -1,5 +1,5 @@
 //! A made-up allocator that keeps its own books: every past state and the timeline must equal them.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::cast_possible_wrap)]
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ impl Allocator {
     fn release_segments(&mut self) {
         let held = &self.held;
         let is_empty = |start: &i64| held.range(*start..*start + SEGMENT).next().is_none();
-        let Some(at) = self.segments.iter().position(|start| is_empty(start)) else { return };
+        let Some(at) = self.segments.iter().position(is_empty) else { return };
         let addr = self.segments.remove(at);
         self.record("segment_free", addr, SEGMENT);
     }
