@@ -19,7 +19,8 @@ pub(crate) fn assemble(
 ) -> Result<Snapshot, ReadError> {
     let Some(top) = top_of(&machine) else { return Err(ReadError::NoSnapshot { problem }) };
     let mut problems: Vec<ReadProblem> = problem.into_iter().collect();
-    let mut budget = machine.input.len();
+    // Event times are 32 bits wide.
+    let mut budget = machine.input.len().min(u32::MAX as usize - 2);
     let segments = segments(&mut machine, top, &mut budget, &mut problems);
     let (settings, rounding) = settings(&machine, top);
     let torch_version = Some(torch_version(&machine, top));
@@ -200,12 +201,14 @@ fn traces(
     traces
 }
 
-/// Told from the keys that each release added.
+/// Told from the keys that each release added; releases 2.4, 2.6, 2.9 and 2.15 were looked at.
 fn torch_version(machine: &Machine, top: Top) -> &'static str {
-    if machine.has_user_metadata {
-        "2.9 or later"
+    if machine.has_user_metadata || top.has_host_traces {
+        "2.10 or later"
     } else if machine.has_compile_context {
-        "2.7 or later"
+        "2.7 to 2.9"
+    } else if top.has_annotations && !machine.rows.kind.is_empty() {
+        "2.6"
     } else if top.has_annotations {
         "2.6 or later"
     } else if top.settings.is_some() {

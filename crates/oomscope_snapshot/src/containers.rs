@@ -75,8 +75,8 @@ impl Machine<'_> {
 
     fn first_items(&mut self, base: usize) -> List {
         let items = self.stack.get(base..).unwrap_or_default();
-        if let [Value::Int(_), Value::Int(_)] = *items
-            && let Value::Pair(first, second) = Value::of_two(items[0], items[1])
+        if let &[first, second] = items
+            && let Value::Pair(first, second) = Value::of_two(first, second)
         {
             return List::Pair(first, second);
         }

@@ -148,7 +148,9 @@ impl Writer {
                 self.memoise();
                 for batch in items.chunks(1000) {
                     self.out.push(b'(');
-                    batch.iter().for_each(|item| self.node(item));
+                    for item in batch {
+                        self.node(item);
+                    }
                     self.out.push(b'e');
                 }
             }

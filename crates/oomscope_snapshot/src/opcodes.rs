@@ -133,7 +133,8 @@ fn rare(opcode: u8, cursor: &mut Cursor, machine: &mut Machine) -> Result<(), Da
         b'N' => machine.push(Value::None),
         0x88 => machine.push(Value::Bool(true)),
         0x89 => machine.push(Value::Bool(false)),
-        b')' => machine.push(Value::Other),
+        // The empty tuple; sets hold nothing of the schema.
+        b')' | 0x8f => machine.push(Value::Other),
         0x85 => {
             machine.pop()?;
             machine.push(Value::Other)
@@ -207,19 +208,12 @@ fn rare(opcode: u8, cursor: &mut Cursor, machine: &mut Machine) -> Result<(), Da
             machine.put(index)
         }
         b'0' => machine.pop().map(drop),
-        b'1' => {
+        b'1' | 0x90 => {
             let base = machine.take_mark()?;
             machine.stack.truncate(base);
             Ok(())
         }
         b'2' => machine.push(machine.top()?),
-        // Sets hold nothing of the schema.
-        0x8f => machine.push(Value::Other),
-        0x90 => {
-            let base = machine.take_mark()?;
-            machine.stack.truncate(base);
-            Ok(())
-        }
         0x91 => {
             let base = machine.take_mark()?;
             machine.stack.truncate(base);

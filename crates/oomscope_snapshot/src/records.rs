@@ -59,6 +59,7 @@ pub(crate) struct Top {
     pub(crate) traces: Option<u32>,
     pub(crate) settings: Option<u32>,
     pub(crate) has_annotations: bool,
+    pub(crate) has_host_traces: bool,
 }
 
 impl Top {
@@ -68,6 +69,7 @@ impl Top {
             (Word::DeviceTraces, Value::List(list)) => self.traces = Some(list),
             (Word::AllocatorSettings, Value::Dict(dict)) => self.settings = Some(dict),
             (Word::ExternalAnnotations, _) => self.has_annotations = true,
+            (Word::HostTraces, _) => self.has_host_traces = true,
             (Word::Unknown, _) => return Known::No,
             _ => {}
         }

@@ -12,7 +12,7 @@ use crate::stacks::Stacks;
 pub struct Snapshot {
     /// The allocator's settings.
     pub settings: AllocatorSettings,
-    /// The PyTorch releases that write such a file, told by its keys: `2.9 or later`.
+    /// The PyTorch releases that write such a file, told by its keys: `2.10 or later`.
     pub torch_version: Option<&'static str>,
     /// Segments at the dump, in the file's order. Pinned host memory is left out.
     pub segments: Vec<Segment>,

@@ -1,5 +1,5 @@
 //! Real snapshots agree with the allocator's own counters.
-#![allow(clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::disallowed_methods, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::path::{Path, PathBuf};
 
@@ -112,6 +112,30 @@ fn the_dump_agrees_with_the_allocator_s_own_counters() {
         let text = std::fs::read(case.join("memory_stats.json")).expect("the counters are there");
         let stats: Value = serde_json::from_slice(&text).expect("the counters are JSON");
         assert_agrees(&snapshot, DeviceId(0), &stats, &name);
+    }
+}
+
+#[test]
+fn the_peaks_of_a_whole_trace_are_the_allocator_s_own_peaks() {
+    for case in cases() {
+        let snapshot = read_file(&case.join("snapshot.pickle"));
+        let history = history(&snapshot, DeviceId(0));
+        if history.lives.iter().any(|life| life.allocated_at.is_none()) {
+            println!("skipped: the trace of {} is not whole", case.display());
+            continue;
+        }
+        assert_eq!(history.contradictions, 0);
+        let text = std::fs::read(case.join("memory_stats.json")).expect("the counters are there");
+        let stats: Value = serde_json::from_slice(&text).expect("the counters are JSON");
+        let timeline = history.timeline();
+        for (ours, key) in [
+            (timeline.allocated, "allocated_bytes.all.peak"),
+            (timeline.active, "active_bytes.all.peak"),
+            (timeline.reserved, "reserved_bytes.all.peak"),
+        ] {
+            let most = ours.into_iter().max().unwrap_or(0);
+            assert_eq!(Bytes(most), figure(&stats, key), "{}: {key}", case.display());
+        }
     }
 }
 
