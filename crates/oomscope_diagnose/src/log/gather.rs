@@ -228,7 +228,8 @@ fn read_message(
 
 /// A message that was wrapped before its telling words: `CUDA out of` / `memory. Tried …`.
 fn with_line_above(text: &str, span: Span, words: &str) -> String {
-    let starts_inside = words.starts_with(|c: char| c.is_lowercase()) || words.starts_with("of ");
+    let first = words.split(' ').next().unwrap_or("");
+    let starts_inside = first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
@@ -247,6 +248,9 @@ fn frames_below(text: &str, last: Span) -> Vec<CodeFrame> {
         let Some(next) = line_after(text, at) else { break };
         at = next;
         let line = clean(next.of(text));
+        if traceback::is_header(&line) {
+            break;
+        }
         if let Some(frame) = traceback::frame_of(strip(&line).text.trim_end()) {
             frames.push(CodeFrame { frame, code: String::new() });
         }
@@ -289,7 +293,7 @@ fn split_class(message: &str) -> (String, String, String) {
 
 fn is_lead_in(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
-    ["retry", "skip", "trying", "fall back", "falling back", "reducing", "does not fit", "error processing", "generation error", "caught", "first error"]
+    ["retry", "skip", "; trying", "trying again", "trying with", "fall back", "falling back", "reducing", "does not fit", "error processing", "generation error", "caught", "first error"]
         .iter()
         .any(|word| lower.contains(word))
 }
@@ -341,10 +345,11 @@ fn candidate(parts: Parts) -> Candidate {
     };
     let (frames, codes): (Vec<_>, Vec<_>) =
         parts.frames.into_iter().map(|found| (found.frame, found.code)).unzip();
-    let mut phase = phase::phase_with_code(&frames, &codes);
-    if phase == Phase::Unknown {
-        phase = phase::phase_of_message(&parts.message);
-    }
+    let stated = phase::phase_of_message(&parts.message);
+    let phase = match (stated, phase::phase_with_code(&frames, &codes)) {
+        (Phase::ServerStart, _) | (_, Phase::Unknown) => stated,
+        (_, found) => found,
+    };
     Candidate {
         failure: Failure {
             line: parts.number,
