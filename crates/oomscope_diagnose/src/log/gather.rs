@@ -178,14 +178,18 @@ fn read_message(
         return;
     }
     let whole = with_line_above(text, at.span, words);
-    let joined = block::join(text, at.span, &whole, stripped.source);
+    let is_note = BARE_OOM.is_match(words);
+    let joined = if is_note && recognise(&whole).is_none() {
+        block::Block { message: block::collapse(&whole), last: at.span }
+    } else {
+        block::join(text, at.span, &whole, stripped.source)
+    };
     let message = joined.message;
     gathered.phrases.extend(signals::phrases(&message, at.number));
     if ADVICE.is_match(words) {
         return;
     }
     let recognised = recognise(&message);
-    let is_note = BARE_OOM.is_match(words);
     if recognised.is_none() && !is_note {
         return;
     }

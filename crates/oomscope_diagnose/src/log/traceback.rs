@@ -14,6 +14,7 @@ patterns! {
     FRAME = r#"^\s*File "?([^",]+?)"?, line (\d{1,9})(?:, in (.+))?$"#;
     LOOSE = r"^\s*([\w./\\-]+\.py),? line (\d{1,9}),? in ([\w.<>]+)";
     NOTEBOOK = r"^(?:File )?(\S+\.py|Cell In ?\[\d+\]|<ipython-input-[^>]+>)(?::(\d{1,9})|, line (\d{1,9}))?,? in (.+?)(?:\(.*)?$";
+    CELL = r"^(Cell In ?\[\d+\]|Input In ?\[\d+\]), line (\d{1,9})$";
     ARROW = r"^-+> ?(\d{1,9})\b";
     EXCEPTION = r"^((?:[A-Za-z_][\w]*\.)*[A-Za-z_]*(?:Error|Exception|Exit|Interrupt|OutOfResources|Killed|Warning|Timeout|Abort|Stop\w*|Fault|Failure)\w*)(?:: ?(.*))?$";
     ANY_CLASS = r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: (.*))?$";
@@ -194,6 +195,9 @@ pub(crate) fn frame_of(line: &str) -> Option<Frame> {
     if let Some(found) = FRAME.captures(line).or_else(|| LOOSE.captures(line)) {
         let file = group(&found, 1)?;
         return Some(make(&file, group(&found, 2).as_deref(), group(&found, 3).as_deref()));
+    }
+    if let Some(found) = CELL.captures(line.trim()) {
+        return Some(make(&group(&found, 1)?, group(&found, 2).as_deref(), Some("<module>")));
     }
     let found = NOTEBOOK.captures(line)?;
     let file = group(&found, 1)?;

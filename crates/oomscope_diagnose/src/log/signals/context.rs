@@ -46,6 +46,14 @@ fn fills_device(failure: &Failure) -> bool {
     })
 }
 
+/// Whether the request is a fair part of the device, or not stated.
+fn asks_for_much(failure: &Failure) -> bool {
+    failure.memory.as_ref().is_some_and(|memory| match (memory.requested, memory.capacity) {
+        (Some(requested), Some(capacity)) => requested.share_of(capacity) > 0.1,
+        _ => true,
+    })
+}
+
 fn of_frames(candidate: &Candidate, found: &mut Vec<Signal>) {
     let failure = &candidate.failure;
     let line = failure.line;
@@ -82,10 +90,10 @@ fn of_frames(candidate: &Candidate, found: &mut Vec<Signal>) {
     if failure.phase == Phase::Loading {
         loading(failure, code_matches(&RESUMING) || frame_matches(&RESUMING), code_matches(&WEIGHTS) || frame_matches(&WEIGHTS), found);
     }
-    if code_matches(&ATTENTION) {
+    if code_matches(&ATTENTION) && asks_for_much(failure) {
         push(found, Supports(Cause::OversizedAllocation), line, "it failed where attention scores are written out in full (quadratic in the length)");
     }
-    if failure.phase == Phase::Loss && code_matches(&LOGITS) {
+    if failure.phase == Phase::Loss && code_matches(&LOGITS) && asks_for_much(failure) {
         push(found, Supports(Cause::OversizedAllocation), line, "it failed at the loss over full logits (batch × length × vocabulary)");
     }
     if failure.phase == Phase::Backward {
@@ -158,7 +166,8 @@ fn common_size(others: &[oomscope_model::OtherProcess]) -> Option<Bytes> {
 fn of_growth(failures: &[Candidate], samples: &[MemorySample], found: &mut Vec<Signal>) {
     let end = failures.first().map_or(usize::MAX, |candidate| candidate.failure.line);
     let before: Vec<&MemorySample> = samples.iter().filter(|sample| sample.line < end).collect();
-    let series = if before.len() >= 3 { before } else { samples.iter().collect() };
+    // Output that was buffered lands below the failure.
+    let series = if before.is_empty() { samples.iter().collect() } else { before };
     let (Some(first), Some(second), Some(last)) = (series.first(), series.get(1), series.last()) else { return };
     if series.len() < 3 {
         return;
@@ -178,8 +187,16 @@ fn of_growth(failures: &[Candidate], samples: &[MemorySample], found: &mut Vec<S
             push(found, Supports(cause), last.line, what.clone());
         }
         push(found, SignalKind::Contradicts(Cause::ActivationsTooLarge), last.line, what);
-    } else if grown.share_of(last.bytes) < 0.02 && series.len() >= 4 {
+    } else if spread(&series).share_of(last.bytes) < 0.02 && series.len() >= 4 {
         let what = format!("printed memory stays flat at {} over {} samples", last.bytes, series.len());
         push(found, SignalKind::Contradicts(Cause::GraphRetained), last.line, what);
+    }
+}
+
+fn spread(series: &[&MemorySample]) -> Bytes {
+    let sizes = series.iter().map(|sample| sample.bytes);
+    match (sizes.clone().max(), sizes.min()) {
+        (Some(most), Some(least)) => most.saturating_sub(least),
+        _ => Bytes::ZERO,
     }
 }
