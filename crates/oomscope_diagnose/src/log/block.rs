@@ -10,6 +10,10 @@ patterns! {
     INSIDE = r"(?i){S}|\bcapac|allocated|reserved|PyTorch|unallocated|fragmentation|expandable_segments|documentation|memory in use|Management|^\s*(?:memory|GPU \d|Process \d|Including|Of the|Tried|If reserved|with |and |increasing|root cause|cudaMalloc|allocate|Memory on the node|Currently|Requested|Device limit|Free|out of resource)|^\s*:|gpu_memory_utilization|https?://|usage threshold|ALLOC_FAILED|CUDA failed|is killed by|Engine core proc|Cannot allocate|Hardware limit";
     HEAD = r"(?i)(?:CUDA|HIP|XPU) out of memory|MPS backend out of|would exceed allowed memory|Error\b.{0,20}:|Traceback \(most|NCCL (?:WARN|error)|RESOURCE_EXHAUSTED|ggml_\w+:|OOM when|terminate called|During handling of|direct cause of|Possible solutions|^\s*\d+[.)] ";
     FRAME = r#"^\s*(?:File "|frame #\d|at |~*\^+~*\s*$|[\^~ ]+$|-{3,}|={3,}|\*{3,}|#\d+ )|\bline \d+, in \b"#;
+    TRIED = r"(?i)Tried to allocate";
+    // A line that breaks off inside a sentence of the allocator.
+    OPEN = r#"(?i)\b(?:CUDA|HIP|XPU) out(?: of)?$|out of memory\. Tried(?: to)?$|(?:Tried to allocate|total capac)[^\n]*[^.)!"'}\]:]$"#;
+    HINT = r"(?i)documentation|fragmentation";
     COMPLETE = r"(?i)environment-variables\)|cuda-alloc-conf\)|and PYTORCH_CUDA_ALLOC_CONF\)?$|system failure\)\.|by_class\.$";
 }
 
@@ -48,8 +52,10 @@ pub(crate) fn join(text: &str, span: Span, first: &str, source: Option<&str>) ->
         }
         let is_other = stripped.source.is_some() && stripped.source != source;
         // A label without value, as in the asynchronous allocator's table, continues below.
-        let is_inside = INSIDE.is_match(words) || is_label(words);
-        if is_other || FRAME.is_match(words) || HEAD.is_match(words) || !is_inside {
+        let is_open = OPEN.is_match(&message) && !HINT.is_match(&message);
+        let is_inside = is_open || INSIDE.is_match(words) || is_label(words);
+        let is_second = TRIED.is_match(words) && TRIED.is_match(&message);
+        if is_other || is_second || FRAME.is_match(words) || HEAD.is_match(words) || !is_inside {
             break;
         }
         message.push(' ');
@@ -86,8 +92,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_message_is_not_part_of_it() {
-        let text =
-            "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
+        let text = "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
         assert_eq!(joined(text), "CUDA out of memory. Tried to allocate 1.00 GiB.");
     }
 

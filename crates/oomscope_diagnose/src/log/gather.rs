@@ -178,14 +178,18 @@ fn read_message(
         return;
     }
     let whole = with_line_above(text, at.span, words);
-    let joined = block::join(text, at.span, &whole, stripped.source);
+    let is_note = BARE_OOM.is_match(words);
+    let joined = if is_note && recognise(&whole).is_none() {
+        block::Block { message: block::collapse(&whole), last: at.span }
+    } else {
+        block::join(text, at.span, &whole, stripped.source)
+    };
     let message = joined.message;
     gathered.phrases.extend(signals::phrases(&message, at.number));
     if ADVICE.is_match(words) {
         return;
     }
     let recognised = recognise(&message);
-    let is_note = BARE_OOM.is_match(words);
     if recognised.is_none() && !is_note {
         return;
     }
@@ -193,9 +197,9 @@ fn read_message(
     traceback::taken_lines(text, at.span, joined.last, &mut lines);
     taken.extend(lines);
     let (lead, exception, message) = split_class(&message);
-    let is_death = recognised
-        .as_ref()
-        .is_some_and(|found| matches!(found.word, "Killed" | "SIGKILL" | "oom_kill"));
+    let is_death = recognised.as_ref().is_some_and(|found| {
+        matches!(found.word, "Killed" | "SIGKILL" | "oom_kill")
+    });
     let form = match (&recognised, exception.is_empty()) {
         _ if is_death => Form::Death,
         (None, _) => Form::Note,
@@ -228,14 +232,12 @@ fn read_message(
 
 /// A message that was wrapped before its telling words: `CUDA out of` / `memory. Tried …`.
 fn with_line_above(text: &str, span: Span, words: &str) -> String {
-    let starts_inside = words.starts_with(|c: char| c.is_lowercase()) || words.starts_with("of ");
+    let first = words.split(' ').next().unwrap_or("");
+    let starts_inside = first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
-        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"]
-            .iter()
-            .any(|word| above.contains(word))
-        {
+        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"].iter().any(|word| above.contains(word)) {
             return format!("{above} {words}");
         }
     }
@@ -250,6 +252,9 @@ fn frames_below(text: &str, last: Span) -> Vec<CodeFrame> {
         let Some(next) = line_after(text, at) else { break };
         at = next;
         let line = clean(next.of(text));
+        if traceback::is_header(&line) {
+            break;
+        }
         if let Some(frame) = traceback::frame_of(strip(&line).text.trim_end()) {
             frames.push(CodeFrame { frame, code: String::new() });
         }
@@ -292,21 +297,9 @@ fn split_class(message: &str) -> (String, String, String) {
 
 fn is_lead_in(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
-    [
-        "retry",
-        "skip",
-        "trying",
-        "fall back",
-        "falling back",
-        "reducing",
-        "does not fit",
-        "error processing",
-        "generation error",
-        "caught",
-        "first error",
-    ]
-    .iter()
-    .any(|word| lower.contains(word))
+    ["retry", "skip", "; trying", "trying again", "trying with", "fall back", "falling back", "reducing", "does not fit", "error processing", "generation error", "caught", "first error"]
+        .iter()
+        .any(|word| lower.contains(word))
 }
 
 fn rank_in(message: &str) -> Option<u32> {
@@ -356,10 +349,11 @@ fn candidate(parts: Parts) -> Candidate {
     };
     let (frames, codes): (Vec<_>, Vec<_>) =
         parts.frames.into_iter().map(|found| (found.frame, found.code)).unzip();
-    let mut phase = phase::phase_with_code(&frames, &codes);
-    if phase == Phase::Unknown {
-        phase = phase::phase_of_message(&parts.message);
-    }
+    let stated = phase::phase_of_message(&parts.message);
+    let phase = match (stated, phase::phase_with_code(&frames, &codes)) {
+        (Phase::ServerStart, _) | (_, Phase::Unknown) => stated,
+        (_, found) => found,
+    };
     Candidate {
         failure: Failure {
             line: parts.number,

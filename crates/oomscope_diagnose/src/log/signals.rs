@@ -4,9 +4,10 @@
 mod context;
 mod words;
 
-use oomscope_model::{MemorySample, Signal, SignalKind};
+use oomscope_model::{Cause, MemorySample, Signal, SignalKind};
 
 use super::gather::Candidate;
+use super::host;
 
 /// A report shows a handful; a hostile text could repeat a phrase without end.
 const MOST_SIGNALS: usize = 64;
@@ -24,15 +25,27 @@ pub(crate) fn signals(
 ) -> Vec<Signal> {
     let mut all: Vec<Signal> = Vec::new();
     let context = context::signals(&phrases, failures, samples);
-    for signal in phrases.into_iter().chain(context) {
-        let is_known =
-            all.iter().any(|known| known.kind == signal.kind && known.what == signal.what);
+    let phrases = phrases.into_iter().filter(|signal| !is_aftermath(signal, failures));
+    for signal in phrases.chain(context) {
+        let is_known = all.iter().any(|known| known.kind == signal.kind && known.what == signal.what);
         if !is_known && all.len() < MOST_SIGNALS {
             all.push(signal);
         }
     }
     drop_refuted(&mut all);
     all
+}
+
+/// A process that was killed after the device had run out was killed by its launcher.
+fn is_aftermath(signal: &Signal, failures: &[Candidate]) -> bool {
+    signal.kind == SignalKind::Decisive(Cause::HostMemory)
+        && failures.iter().map(|candidate| &candidate.failure).any(|failure| {
+            let is_device = failure.memory.as_ref().is_some_and(|memory| memory.is_memory_error)
+                && host::blames_host(&failure.message).is_none()
+                && !failure.caught
+                && !failure.follows_another;
+            is_device && failure.line < signal.line
+        })
 }
 
 /// A cause that is named outright needs no weaker word for it.
