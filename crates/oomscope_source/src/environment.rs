@@ -1,0 +1,117 @@
+//! Names and their values along one path, with a journal so that branches cost what they change.
+
+use rustc_hash::FxHashMap;
+
+use crate::index::FunctionId;
+use crate::value::{Bits, Value, join};
+
+/// What a name holds and how deep in loops it was bound.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Binding {
+    pub(crate) value: Value,
+    /// The innermost loop at the last plain assignment: accumulation counts against loops inside it.
+    pub(crate) bound_in: Option<usize>,
+    /// The container or accumulator number of the name, where it is one.
+    pub(crate) container: Option<usize>,
+}
+
+/// Values by dotted name (`x`, `self.x`).
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    names: FxHashMap<String, Binding>,
+    journal: Vec<(String, Option<Binding>)>,
+    /// Graphs whose backward has run on this path, and was not told to retain them.
+    pub(crate) consumed: Bits,
+    /// Whether this path has left the block by `return`, `raise`, `break` or `continue`.
+    pub(crate) ended: bool,
+}
+
+/// What one branch changed.
+pub(crate) struct Branch {
+    changed: FxHashMap<String, Option<Binding>>,
+    consumed: Bits,
+    ended: bool,
+}
+
+/// Where a branch started.
+pub(crate) struct Mark {
+    journal: usize,
+    consumed: Bits,
+}
+
+impl Environment {
+    pub(crate) fn lookup(&self, name: &str) -> Option<&Binding> {
+        self.names.get(name)
+    }
+
+    pub(crate) fn bind(&mut self, name: &str, binding: Binding) {
+        let old = self.names.insert(name.to_owned(), binding);
+        self.journal.push((name.to_owned(), old));
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { journal: self.journal.len(), consumed: self.consumed }
+    }
+
+    /// Takes back what happened since the mark and hands it over as a branch.
+    pub(crate) fn take_branch(&mut self, mark: &Mark) -> Branch {
+        let mut changed = FxHashMap::default();
+        while self.journal.len() > mark.journal {
+            let Some((name, old)) = self.journal.pop() else { break };
+            let now = match old {
+                Some(old) => self.names.insert(name.clone(), old),
+                None => self.names.remove(&name),
+            };
+            changed.entry(name).or_insert(now);
+        }
+        let branch = Branch { changed, consumed: self.consumed, ended: self.ended };
+        self.consumed = mark.consumed;
+        self.ended = false;
+        branch
+    }
+
+    /// Goes on after branches that started at the same mark. Branches that ended do not count.
+    pub(crate) fn join_branches(&mut self, branches: Vec<Branch>) {
+        let alive: Vec<Branch> = branches.into_iter().filter(|branch| !branch.ended).collect();
+        let Some(first) = alive.first() else {
+            self.ended = true;
+            return;
+        };
+        self.consumed =
+            alive.iter().fold(first.consumed, |all, branch| all.intersection(branch.consumed));
+        let mut names: Vec<&String> = alive.iter().flat_map(|b| b.changed.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut joined = Vec::with_capacity(names.len());
+        for name in names {
+            let before = self.names.get(name);
+            let mut result: Option<Binding> = None;
+            for branch in &alive {
+                let after = branch.changed.get(name).map_or(before, Option::as_ref);
+                let Some(after) = after else { continue };
+                result = Some(match result {
+                    None => after.clone(),
+                    Some(so_far) => Binding {
+                        value: join(&so_far.value, &after.value),
+                        bound_in: so_far.bound_in.min(after.bound_in),
+                        container: so_far.container.or(after.container),
+                    },
+                });
+            }
+            if let Some(binding) = result {
+                joined.push((name.clone(), binding));
+            }
+        }
+        for (name, binding) in joined {
+            self.bind(&name, binding);
+        }
+    }
+
+    /// What a finished scope leaves to the functions inside it.
+    pub(crate) fn into_names(self) -> FxHashMap<String, Binding> {
+        self.names
+    }
+}
+
+/// Final names of the scopes that others read: modules, functions with functions inside.
+pub(crate) type OuterNames = FxHashMap<FunctionId, FxHashMap<String, Binding>>;

@@ -1,0 +1,261 @@
+//! What the walk over one function found; the rules read this and nothing else.
+
+use ruff_python_ast::{Expr, ExprCall};
+use ruff_text_size::TextRange;
+
+use crate::index::{ClassId, FunctionId};
+use crate::value::{Bits, Value};
+
+/// Whether autograd records, as far as the function's own text says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As the caller has it.
+    #[default]
+    Inherited,
+    /// Switched off here.
+    Off,
+    /// Switched on here.
+    On,
+    /// Switched by a value that is not known.
+    Unknown,
+}
+
+/// How a value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    /// `x += v`, `x = x + v`.
+    Accumulate,
+    /// `x.append(v)`, `x.extend(..)`, `x += [v]`.
+    Append,
+    /// `x[key] = v` with a key that changes.
+    Subscript,
+    /// `x[key] = v` with a constant key.
+    FixedKey,
+    /// `x.attr = v`.
+    Attribute,
+    /// `x = torch.cat((x, v))`.
+    Cat,
+}
+
+/// Who owns what a value is stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Local,
+    /// `self.…`, or an attribute of another object.
+    Object,
+    /// A module-level name, written from a function.
+    Global,
+    /// A parameter.
+    Parameter,
+}
+
+/// One stored part of a value: the element of an appended tuple that carries a graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) expr: &'a Expr,
+    pub(crate) value: Value,
+}
+
+/// A value is kept somewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Store<'a> {
+    pub(crate) kind: StoreKind,
+    pub(crate) owner: Owner,
+    /// The container as written: `self.history`, `losses`.
+    pub(crate) target: String,
+    /// Its last name: `history`.
+    pub(crate) target_name: String,
+    pub(crate) container: Option<usize>,
+    pub(crate) value: Value,
+    pub(crate) pieces: Vec<Piece<'a>>,
+    /// The statement or call.
+    pub(crate) range: TextRange,
+    /// The stored expression.
+    pub(crate) value_range: TextRange,
+    pub(crate) in_loop: Option<usize>,
+    /// Whether the container was made outside the innermost loop that is inside the function.
+    pub(crate) outlives_loop: bool,
+    pub(crate) mode: Mode,
+    /// Graphs consumed when it is stored.
+    pub(crate) consumed: Bits,
+}
+
+/// A call, with what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) call: &'a ExprCall,
+    /// Dotted path through imports, `torch.load`.
+    pub(crate) path: Option<String>,
+    /// The function of the given files that it runs.
+    pub(crate) callee: Option<FunctionId>,
+    /// The class of the receiver, for methods.
+    pub(crate) receiver_class: Option<ClassId>,
+    pub(crate) receiver: Option<Value>,
+    /// Arguments in source order with their values.
+    pub(crate) arguments: Vec<(&'a Expr, Value)>,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) mode: Mode,
+    /// The number of the `except` block around it.
+    pub(crate) in_except: Option<usize>,
+    pub(crate) consumed: Bits,
+    /// Whether the statement is the call alone.
+    pub(crate) is_statement: bool,
+}
+
+/// A call of a module that records or would record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelCall {
+    pub(crate) range: TextRange,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) mode: Mode,
+    /// A loss function, not a network.
+    pub(crate) criterion: bool,
+    pub(crate) graph: usize,
+    /// An argument requires grad or was made to: the input is optimised.
+    pub(crate) in_except: Option<usize>,
+}
+
+/// `backward()`, however spelt.
+#[derive(Clone, Debug)]
+pub(crate) struct Backward<'a> {
+    pub(crate) call: &'a ExprCall,
+    pub(crate) value: Value,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) retain_graph: bool,
+    pub(crate) create_graph: bool,
+    /// `loss.backward()`; not an engine's or a user function's.
+    pub(crate) direct: bool,
+}
+
+/// A loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Loop {
+    pub(crate) range: TextRange,
+    pub(crate) body_start: TextRange,
+    pub(crate) parent: Option<usize>,
+    /// Goes over a data set, steps or epochs, by what it iterates.
+    pub(crate) over_data: bool,
+    /// Goes on until something ends it.
+    pub(crate) endless: bool,
+    /// What it iterates, as written.
+    pub(crate) what: String,
+    /// Whether a backward runs inside.
+    pub(crate) has_backward: bool,
+}
+
+/// A list, dict, or accumulator.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Container {
+    pub(crate) name: String,
+    /// Made in this loop.
+    pub(crate) made_in: Option<usize>,
+    /// Reaches a backward with its graph.
+    pub(crate) consumed: bool,
+    /// Is returned with its graph.
+    pub(crate) returned: bool,
+    /// Emptied or reset inside a loop.
+    pub(crate) cleared: bool,
+    /// Joint flags of what was stored.
+    pub(crate) stored: Value,
+    /// Read at all.
+    pub(crate) read: bool,
+}
+
+/// `except E as name:` and what it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct ExceptBlock<'a> {
+    pub(crate) range: TextRange,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) kind: Option<&'a Expr>,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) body: &'a [ruff_python_ast::Stmt],
+    pub(crate) tried: &'a [ruff_python_ast::Stmt],
+}
+
+/// A plain assignment, for rules about how a name was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment<'a> {
+    pub(crate) target: &'a Expr,
+    pub(crate) value: &'a Expr,
+    pub(crate) range: TextRange,
+}
+
+/// Everything about one function.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts<'a> {
+    pub(crate) stores: Vec<Store<'a>>,
+    pub(crate) calls: Vec<Call<'a>>,
+    pub(crate) model_calls: Vec<ModelCall>,
+    pub(crate) backwards: Vec<Backward<'a>>,
+    pub(crate) loops: Vec<Loop>,
+    pub(crate) containers: Vec<Container>,
+    pub(crate) excepts: Vec<ExceptBlock<'a>>,
+    pub(crate) assignments: Vec<Assignment<'a>>,
+    /// Attribute names that are reset in loops or after use.
+    pub(crate) cleared: Vec<String>,
+    /// Origins by graph number.
+    pub(crate) graphs: Vec<TextRange>,
+    /// Graphs consumed when the function ends.
+    pub(crate) consumed_at_end: Bits,
+    /// Graphs that leave through `return` or `yield`.
+    pub(crate) returned: Bits,
+    pub(crate) runs_backward: bool,
+    pub(crate) calls_eval: bool,
+    pub(crate) calls_train: bool,
+    /// Whether grads are cleared here: `zero_grad`, `.grad = None`.
+    pub(crate) clears_grads: bool,
+    /// `requires_grad_()`, `autograd.grad`: grad is wanted.
+    pub(crate) wants_grad: bool,
+}
+
+impl Facts<'_> {
+    /// Whether `inner` is `outer` or inside it.
+    pub(crate) fn loop_within(&self, inner: Option<usize>, outer: usize) -> bool {
+        let mut at = inner;
+        while let Some(number) = at {
+            if number == outer {
+                return true;
+            }
+            at = self.loops.get(number).and_then(|l| l.parent);
+        }
+        false
+    }
+
+    /// The loops around a place, innermost first.
+    pub(crate) fn loops_around(
+        &self,
+        inner: Option<usize>,
+    ) -> impl Iterator<Item = (usize, &Loop)> {
+        std::iter::successors(inner, |number| self.loops.get(*number).and_then(|l| l.parent))
+            .filter_map(|number| self.loops.get(number).map(|l| (number, l)))
+    }
+}
+
+/// What callers need to know of a function.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    /// What it returns, in the terms of its own parameters and graphs.
+    pub(crate) returns: Option<Value>,
+    /// Parameters that it keeps, with the line's range and what keeps them.
+    pub(crate) keeps: Vec<Kept>,
+    /// Parameters whose backward it runs.
+    pub(crate) backward_of: Bits,
+    pub(crate) runs_backward: bool,
+    pub(crate) clears_grads: bool,
+    pub(crate) steps_optimizer: bool,
+}
+
+/// A parameter is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// Number of the parameter, `self` included.
+    pub(crate) parameter: usize,
+    pub(crate) kind: StoreKind,
+    /// `self.sum`
+    pub(crate) target: String,
+    pub(crate) target_name: String,
+    pub(crate) range: TextRange,
+    /// The function whose line it is.
+    pub(crate) by: FunctionId,
+    pub(crate) owner: Owner,
+}

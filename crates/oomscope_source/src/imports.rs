@@ -1,0 +1,111 @@
+//! What the names of a file stand for: `import torch as t`, `from torch import no_grad`.
+
+use ruff_python_ast::visitor::{Visitor, walk_stmt};
+use ruff_python_ast::{Expr, Stmt};
+use rustc_hash::FxHashMap;
+
+/// Local name to dotted path, over the whole file (imports inside functions included).
+#[derive(Debug, Default)]
+pub(crate) struct Imports {
+    names: FxHashMap<String, String>,
+    /// Modules imported with a star.
+    pub(crate) stars: Vec<String>,
+}
+
+/// Collects every import of a file.
+pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
+    struct Collector(Imports);
+    impl<'a> Visitor<'a> for Collector {
+        fn visit_stmt(&mut self, stmt: &'a Stmt) {
+            match stmt {
+                Stmt::Import(import) => {
+                    for alias in &import.names {
+                        let full = alias.name.as_str();
+                        match &alias.asname {
+                            Some(name) => self.0.names.insert(name.to_string(), full.to_owned()),
+                            None => {
+                                let first = full.split('.').next().unwrap_or(full);
+                                self.0.names.insert(first.to_owned(), first.to_owned())
+                            }
+                        };
+                    }
+                }
+                Stmt::ImportFrom(import) => {
+                    let module = import.module.as_ref().map_or("", |m| m.as_str());
+                    for alias in &import.names {
+                        if alias.name.as_str() == "*" {
+                            self.0.stars.push(module.to_owned());
+                            continue;
+                        }
+                        let local = alias.asname.as_ref().unwrap_or(&alias.name);
+                        let full = if module.is_empty() {
+                            alias.name.to_string()
+                        } else {
+                            format!("{module}.{}", alias.name)
+                        };
+                        self.0.names.insert(local.to_string(), full);
+                    }
+                }
+                _ => walk_stmt(self, stmt),
+            }
+        }
+        fn visit_expr(&mut self, _expr: &'a Expr) {}
+    }
+    let mut collector = Collector(Imports::default());
+    for stmt in body {
+        collector.visit_stmt(stmt);
+    }
+    collector.0
+}
+
+impl Imports {
+    /// The dotted path that a local name was imported as.
+    pub(crate) fn path_of(&self, name: &str) -> Option<&str> {
+        self.names.get(name).map(String::as_str)
+    }
+
+    /// `F.cross_entropy` as `torch.nn.functional.cross_entropy`, where `F` is an import.
+    /// Usual short forms of PyTorch are understood in files that import with a star.
+    pub(crate) fn resolve(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Name(name) => match self.path_of(name.id.as_str()) {
+                Some(path) => Some(canonical(path)),
+                None if !self.stars.is_empty() => match name.id.as_str() {
+                    "torch" => Some("torch".to_owned()),
+                    "nn" => Some("torch.nn".to_owned()),
+                    "F" => Some("torch.nn.functional".to_owned()),
+                    _ => None,
+                },
+                None => None,
+            },
+            Expr::Attribute(attribute) => {
+                let mut path = self.resolve(&attribute.value)?;
+                path.push('.');
+                path.push_str(attribute.attr.as_str());
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn canonical(path: &str) -> String {
+    match path {
+        "torch.nn.modules" => "torch.nn".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// `a.b.c` as text, where the expression is names and attributes only.
+pub(crate) fn dotted(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Name(name) => Some(name.id.to_string()),
+        Expr::Attribute(attribute) => {
+            let mut path = dotted(&attribute.value)?;
+            path.push('.');
+            path.push_str(attribute.attr.as_str());
+            Some(path)
+        }
+        _ => None,
+    }
+}

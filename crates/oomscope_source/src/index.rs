@@ -1,0 +1,378 @@
+//! Every function and class of every given file, and how their names are found.
+
+use ruff_python_ast::{Decorator, Expr, Parameters, Stmt};
+use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::FxHashMap;
+
+use crate::imports::{Imports, collect_imports};
+use crate::parse::Parsed;
+
+/// Index of a function in [`Index::functions`]. Module bodies count as functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FunctionId(pub(crate) u32);
+
+/// Index of a class in [`Index::classes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClassId(pub(crate) u32);
+
+/// Index of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileId(pub(crate) u32);
+
+/// A function, a method, or a module's own statements.
+pub(crate) struct Function<'a> {
+    pub(crate) file: FileId,
+    /// `Trainer.step`; `<module>` for a module's own statements.
+    pub(crate) qualified: String,
+    pub(crate) name: &'a str,
+    pub(crate) class: Option<ClassId>,
+    pub(crate) parent: Option<FunctionId>,
+    pub(crate) parameters: Option<&'a Parameters>,
+    pub(crate) decorators: &'a [Decorator],
+    pub(crate) body: &'a [Stmt],
+    pub(crate) range: TextRange,
+    /// Where its `def` starts, after the decorators.
+    pub(crate) def_start: ruff_text_size::TextSize,
+}
+
+/// A class.
+pub(crate) struct Class<'a> {
+    pub(crate) file: FileId,
+    pub(crate) name: &'a str,
+    pub(crate) bases: Vec<String>,
+    pub(crate) decorators: &'a [Decorator],
+    pub(crate) methods: FxHashMap<&'a str, FunctionId>,
+    /// Statements of the body that are not definitions.
+    pub(crate) statements: Vec<&'a Stmt>,
+}
+
+/// A file's own names.
+pub(crate) struct FileNames<'a> {
+    pub(crate) imports: Imports,
+    pub(crate) functions: FxHashMap<&'a str, FunctionId>,
+    pub(crate) classes: FxHashMap<&'a str, ClassId>,
+    pub(crate) module: FunctionId,
+}
+
+/// All definitions.
+pub(crate) struct Index<'a> {
+    pub(crate) parsed: &'a [Parsed],
+    pub(crate) files: Vec<FileNames<'a>>,
+    pub(crate) functions: Vec<Function<'a>>,
+    pub(crate) classes: Vec<Class<'a>>,
+    /// Definitions by the place of their `def`, to find nested ones again.
+    pub(crate) by_start: FxHashMap<(FileId, u32), FunctionId>,
+    by_method: FxHashMap<&'a str, Option<FunctionId>>,
+    by_function: FxHashMap<&'a str, Option<FunctionId>>,
+    by_class: FxHashMap<&'a str, Option<ClassId>>,
+    modules: FxHashMap<&'a str, Option<FileId>>,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn function(&self, id: FunctionId) -> Option<&Function<'a>> {
+        self.functions.get(id.0 as usize)
+    }
+
+    pub(crate) fn class(&self, id: ClassId) -> Option<&Class<'a>> {
+        self.classes.get(id.0 as usize)
+    }
+
+    pub(crate) fn names(&self, id: FileId) -> Option<&FileNames<'a>> {
+        self.files.get(id.0 as usize)
+    }
+
+    pub(crate) fn file(&self, id: FileId) -> Option<&'a Parsed> {
+        self.parsed.get(id.0 as usize)
+    }
+
+    /// Ids of all functions, module bodies first within each file.
+    pub(crate) fn function_ids(&self) -> impl Iterator<Item = FunctionId> + use<> {
+        (0..u32::try_from(self.functions.len()).unwrap_or(u32::MAX)).map(FunctionId)
+    }
+
+    /// The function that a bare name means in a file: its own, an imported one, a starred one.
+    pub(crate) fn function_named(&self, file: FileId, name: &str) -> Option<FunctionId> {
+        let names = self.names(file)?;
+        if let Some(id) = names.functions.get(name) {
+            return Some(*id);
+        }
+        if let Some(path) = names.imports.path_of(name) {
+            return self.function_at(path);
+        }
+        (!names.imports.stars.is_empty()).then(|| self.by_function.get(name).copied()?).flatten()
+    }
+
+    /// The class that a bare name means in a file.
+    pub(crate) fn class_named(&self, file: FileId, name: &str) -> Option<ClassId> {
+        let names = self.names(file)?;
+        if let Some(id) = names.classes.get(name) {
+            return Some(*id);
+        }
+        if let Some(path) = names.imports.path_of(name) {
+            return self.class_at(path);
+        }
+        (!names.imports.stars.is_empty()).then(|| self.by_class.get(name).copied()?).flatten()
+    }
+
+    /// The function at a dotted path: `package.module.function`.
+    pub(crate) fn function_at(&self, path: &str) -> Option<FunctionId> {
+        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
+        match self.module_named(module) {
+            Some(file) => self.names(file)?.functions.get(name).copied(),
+            None if is_external(module) => None,
+            None => *self.by_function.get(name)?,
+        }
+    }
+
+    /// The class at a dotted path.
+    pub(crate) fn class_at(&self, path: &str) -> Option<ClassId> {
+        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
+        match self.module_named(module) {
+            Some(file) => self.names(file)?.classes.get(name).copied(),
+            None if is_external(module) => None,
+            None => *self.by_class.get(name)?,
+        }
+    }
+
+    fn module_named(&self, module: &str) -> Option<FileId> {
+        let last = module.rsplit('.').next().unwrap_or(module);
+        *self.modules.get(last)?
+    }
+
+    /// The method of a class, looked up through its bases within the given files.
+    pub(crate) fn method(&self, class: ClassId, name: &str) -> Option<FunctionId> {
+        let mut at = Some(class);
+        for _ in 0..16 {
+            let class = self.class(at?)?;
+            if let Some(id) = class.methods.get(name) {
+                return Some(*id);
+            }
+            at = class.bases.iter().find_map(|base| {
+                let last = base.rsplit('.').next().unwrap_or(base);
+                self.class_named(class.file, last)
+            });
+        }
+        None
+    }
+
+    /// The only method of that name in all files.
+    pub(crate) fn unique_method(&self, name: &str) -> Option<FunctionId> {
+        *self.by_method.get(name)?
+    }
+
+    /// Whether a class is a neural module, through its bases.
+    pub(crate) fn is_module_class(&self, class: ClassId) -> bool {
+        let mut at = Some(class);
+        for _ in 0..16 {
+            let Some(class) = at.and_then(|id| self.class(id)) else { return false };
+            if class.bases.iter().any(|base| is_module_base(base)) {
+                return true;
+            }
+            at = class.bases.iter().find_map(|base| {
+                let last = base.rsplit('.').next().unwrap_or(base);
+                self.class_named(class.file, last)
+            });
+        }
+        false
+    }
+}
+
+fn is_module_base(base: &str) -> bool {
+    let last = base.rsplit('.').next().unwrap_or(base);
+    matches!(
+        last,
+        "Module" | "LightningModule" | "PreTrainedModel" | "Sequential" | "ModelMixin" | "_Loss"
+    ) || last.ends_with("PreTrainedModel")
+}
+
+fn is_external(module: &str) -> bool {
+    let first = module.split('.').next().unwrap_or(module);
+    matches!(
+        first,
+        "torch"
+            | "numpy"
+            | "transformers"
+            | "torchvision"
+            | "os"
+            | "sys"
+            | "collections"
+            | "typing"
+    )
+}
+
+/// Collects all definitions of all files.
+pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
+    let mut index = Index {
+        parsed,
+        files: Vec::new(),
+        functions: Vec::new(),
+        classes: Vec::new(),
+        by_start: FxHashMap::default(),
+        by_method: FxHashMap::default(),
+        by_function: FxHashMap::default(),
+        by_class: FxHashMap::default(),
+        modules: FxHashMap::default(),
+    };
+    for (number, file) in (0u32..).zip(parsed) {
+        let file_id = FileId(number);
+        index.modules.entry(file.module_name()).and_modify(|e| *e = None).or_insert(Some(file_id));
+        let module = FunctionId(u32::try_from(index.functions.len()).unwrap_or(u32::MAX));
+        let end = ruff_text_size::TextSize::try_from(file.text.len()).unwrap_or_default();
+        index.functions.push(Function {
+            file: file_id,
+            qualified: "<module>".to_owned(),
+            name: "<module>",
+            class: None,
+            parent: None,
+            parameters: None,
+            decorators: &[],
+            body: &file.body,
+            range: TextRange::up_to(end),
+            def_start: ruff_text_size::TextSize::default(),
+        });
+        index.files.push(FileNames {
+            imports: collect_imports(&file.body),
+            functions: FxHashMap::default(),
+            classes: FxHashMap::default(),
+            module,
+        });
+        let scope = Scope { file: file_id, class: None, parent: module, prefix: String::new() };
+        add_definitions(&mut index, &file.body, &scope);
+    }
+    index
+}
+
+struct Scope {
+    file: FileId,
+    class: Option<ClassId>,
+    parent: FunctionId,
+    prefix: String,
+}
+
+fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
+    for stmt in body {
+        match stmt {
+            Stmt::FunctionDef(def) => {
+                let id = FunctionId(u32::try_from(index.functions.len()).unwrap_or(u32::MAX));
+                let name = def.name.as_str();
+                let qualified = format!("{}{name}", scope.prefix);
+                index.functions.push(Function {
+                    file: scope.file,
+                    qualified: qualified.clone(),
+                    name,
+                    class: scope.class,
+                    parent: Some(scope.parent),
+                    parameters: Some(&def.parameters),
+                    decorators: &def.decorator_list,
+                    body: &def.body,
+                    range: def.range(),
+                    def_start: def.decorator_list.last().map_or(def.start(), |last| {
+                        let text = index.parsed.get(scope.file.0 as usize).map_or("", |f| &f.text);
+                        after_white_space(text, last.end())
+                    }),
+                });
+                index.by_start.insert((scope.file, def.name.start().to_u32()), id);
+                if let Some(class) = scope.class {
+                    if let Some(class) = index.classes.get_mut(class.0 as usize) {
+                        class.methods.insert(name, id);
+                    }
+                    index.by_method.entry(name).and_modify(|e| *e = None).or_insert(Some(id));
+                } else if scope.prefix.is_empty() {
+                    index.by_function.entry(name).and_modify(|e| *e = None).or_insert(Some(id));
+                    if let Some(names) = index.files.get_mut(scope.file.0 as usize) {
+                        names.functions.insert(name, id);
+                    }
+                }
+                let inner = Scope {
+                    file: scope.file,
+                    class: None,
+                    parent: id,
+                    prefix: format!("{qualified}."),
+                };
+                add_definitions(index, &def.body, &inner);
+            }
+            Stmt::ClassDef(def) => {
+                let id = ClassId(u32::try_from(index.classes.len()).unwrap_or(u32::MAX));
+                let name = def.name.as_str();
+                let imports = index.files.get(scope.file.0 as usize).map(|names| &names.imports);
+                let bases = def.arguments.iter().flat_map(|arguments| &arguments.args);
+                let bases = bases.filter_map(|base| base_path(imports?, base)).collect();
+                index.classes.push(Class {
+                    file: scope.file,
+                    name,
+                    bases,
+                    decorators: &def.decorator_list,
+                    methods: FxHashMap::default(),
+                    statements: def
+                        .body
+                        .iter()
+                        .filter(|s| !matches!(s, Stmt::FunctionDef(_) | Stmt::ClassDef(_)))
+                        .collect(),
+                });
+                index.by_class.entry(name).and_modify(|e| *e = None).or_insert(Some(id));
+                if let Some(names) = index.files.get_mut(scope.file.0 as usize) {
+                    names.classes.entry(name).or_insert(id);
+                }
+                let inner = Scope {
+                    file: scope.file,
+                    class: Some(id),
+                    parent: scope.parent,
+                    prefix: format!("{}{name}.", scope.prefix),
+                };
+                add_definitions(index, &def.body, &inner);
+            }
+            _ => for_each_block(stmt, &mut |block| add_definitions(index, block, scope)),
+        }
+    }
+}
+
+fn base_path(imports: &Imports, base: &Expr) -> Option<String> {
+    let base = match base {
+        Expr::Subscript(subscript) => &*subscript.value,
+        other => other,
+    };
+    imports.resolve(base).or_else(|| crate::imports::dotted(base))
+}
+
+fn after_white_space(text: &str, from: ruff_text_size::TextSize) -> ruff_text_size::TextSize {
+    let rest = text.get(from.to_usize()..).unwrap_or_default();
+    // A comment between decorator and `def` is rare; the edit then lands before the comment.
+    let skipped = rest.len() - rest.trim_start().len();
+    from + ruff_text_size::TextSize::try_from(skipped).unwrap_or_default()
+}
+
+/// Calls `visit` with every block of statements directly inside a compound statement.
+pub(crate) fn for_each_block<'a>(stmt: &'a Stmt, visit: &mut impl FnMut(&'a [Stmt])) {
+    match stmt {
+        Stmt::For(s) => {
+            visit(&s.body);
+            visit(&s.orelse);
+        }
+        Stmt::While(s) => {
+            visit(&s.body);
+            visit(&s.orelse);
+        }
+        Stmt::If(s) => {
+            visit(&s.body);
+            for clause in &s.elif_else_clauses {
+                visit(&clause.body);
+            }
+        }
+        Stmt::With(s) => visit(&s.body),
+        Stmt::Try(s) => {
+            visit(&s.body);
+            for handler in &s.handlers {
+                let ruff_python_ast::ExceptHandler::ExceptHandler(handler) = handler;
+                visit(&handler.body);
+            }
+            visit(&s.orelse);
+            visit(&s.finalbody);
+        }
+        Stmt::Match(s) => {
+            for case in &s.cases {
+                visit(&case.body);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,215 @@
+//! A guard before the parser, which is recursive: refuses text whose nesting is absurd.
+//!
+//! One pass over the bytes. It may count too much (brackets inside odd strings), never too
+//! little for text that would reach the parser's or the tree's recursion.
+
+/// Brackets inside brackets, or blocks inside blocks.
+const DEEPEST_NESTING: usize = 96;
+/// Operators of one statement between two commas: each is one level of a left-leaning tree.
+const LONGEST_CHAIN: usize = 600;
+/// Prefix operators and right-leaning keywords of one statement between two commas.
+const LONGEST_PREFIX: usize = 64;
+
+/// The 1-based line at which the nesting becomes absurd, if it does.
+pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut scan = Scan::default();
+    let mut at = 0;
+    let mut line = 1;
+    let mut line_start = true;
+    while let Some(&byte) = bytes.get(at) {
+        if line_start {
+            line_start = false;
+            if scan.brackets == 0 {
+                let indent = bytes.get(at..).map_or(0, |rest| {
+                    rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
+                });
+                let blank = matches!(bytes.get(at + indent), None | Some(b'\n' | b'\r' | b'#'));
+                if !blank {
+                    scan.statement(indent);
+                }
+                at += indent;
+                continue;
+            }
+        }
+        match byte {
+            b'\n' => {
+                line += 1;
+                line_start = true;
+            }
+            b'#' => {
+                at = skip_until(bytes, at, b'\n');
+                continue;
+            }
+            b'"' | b'\'' => {
+                let (end, lines, braces) = skip_string(bytes, at);
+                line += lines;
+                scan.prefixes += braces / 2;
+                scan.chain += 1;
+                at = end;
+                if scan.is_absurd() {
+                    return Some(line);
+                }
+                continue;
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
+                let end = at
+                    + bytes.get(at..).map_or(1, |rest| {
+                        rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count()
+                    });
+                scan.word(bytes.get(at..end).unwrap_or_default());
+                at = end;
+                if scan.is_absurd() {
+                    return Some(line);
+                }
+                continue;
+            }
+            other => scan.punctuation(other),
+        }
+        if scan.is_absurd() {
+            return Some(line);
+        }
+        at += 1;
+    }
+    None
+}
+
+#[derive(Default)]
+struct Scan {
+    brackets: usize,
+    indents: Vec<usize>,
+    chain: usize,
+    prefixes: usize,
+    operand_before: bool,
+}
+
+impl Scan {
+    fn statement(&mut self, indent: usize) {
+        while self.indents.last().is_some_and(|top| *top >= indent) {
+            self.indents.pop();
+        }
+        self.indents.push(indent);
+        (self.chain, self.prefixes, self.operand_before) = (0, 0, false);
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        match word {
+            b"not" | b"lambda" | b"await" | b"else" | b"yield" => {
+                self.prefixes += 1;
+                self.operand_before = false;
+            }
+            b"and" | b"or" | b"in" | b"is" | b"if" | b"for" | b"return" => {
+                self.operand_before = false;
+            }
+            _ => self.operand_before = true,
+        }
+    }
+
+    fn punctuation(&mut self, byte: u8) {
+        match byte {
+            b'(' | b'[' | b'{' => {
+                self.brackets += 1;
+                self.chain += 1;
+                self.operand_before = false;
+            }
+            b')' | b']' | b'}' => {
+                self.brackets = self.brackets.saturating_sub(1);
+                self.operand_before = true;
+            }
+            b',' | b';' => (self.chain, self.prefixes, self.operand_before) = (0, 0, false),
+            b'+' | b'-' | b'~' | b'*' | b'/' | b'%' | b'@' | b'&' | b'|' | b'^' | b'<' | b'>'
+            | b'.' => {
+                self.chain += 1;
+                if !self.operand_before && byte != b'.' {
+                    self.prefixes += 1;
+                }
+                if byte != b'.' {
+                    self.operand_before = false;
+                }
+            }
+            b'0'..=b'9' => self.operand_before = true,
+            b':' | b'=' => self.operand_before = false,
+            _ => {}
+        }
+    }
+
+    fn is_absurd(&self) -> bool {
+        self.brackets > DEEPEST_NESTING
+            || self.indents.len() > DEEPEST_NESTING
+            || self.chain > LONGEST_CHAIN
+            || self.prefixes > LONGEST_PREFIX
+    }
+}
+
+fn skip_until(bytes: &[u8], from: usize, stop: u8) -> usize {
+    bytes
+        .get(from..)
+        .and_then(|rest| rest.iter().position(|b| *b == stop))
+        .map_or(bytes.len(), |length| from + length)
+}
+
+/// The end of the string literal that starts at `from`, its line breaks, and the quotes that
+/// follow a brace in it (nested f-strings).
+fn skip_string(bytes: &[u8], from: usize) -> (usize, usize, usize) {
+    let quote = bytes.get(from).copied().unwrap_or(b'"');
+    let triple = bytes.get(from..from + 3) == Some(&[quote; 3]);
+    let (mut at, mut lines, mut braces) = (from + if triple { 3 } else { 1 }, 0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\\' => {
+                if bytes.get(at + 1) == Some(&b'\n') {
+                    lines += 1;
+                }
+                at += 2;
+                continue;
+            }
+            b'\n' if !triple => return (at, lines, braces),
+            b'\n' => lines += 1,
+            b'{' if matches!(bytes.get(at + 1), Some(b'f' | b'"' | b'\'' | b'{' | b'(' | b'[')) => {
+                braces += 1;
+            }
+            b if b == quote && (!triple || bytes.get(at..at + 3) == Some(&[quote; 3])) => {
+                return (at + if triple { 3 } else { 1 }, lines, braces);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    (bytes.len(), lines, braces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::absurd_nesting;
+
+    #[test]
+    fn ordinary_code_passes() {
+        assert_eq!(absurd_nesting("def f(x):\n    return [g(y) for y in {1: (2, 3)}]\n"), None);
+        assert_eq!(absurd_nesting(&"x = (1)\n".repeat(5000)), None);
+        assert_eq!(absurd_nesting(&format!("x = [{}]\n", "1, ".repeat(5000))), None);
+        assert_eq!(absurd_nesting(&format!("x = [{}]\n", "'a b', -1, ".repeat(5000))), None);
+    }
+
+    #[test]
+    fn every_kind_of_depth_is_refused() {
+        let indented: String = (0..300).map(|i| format!("{}if x:\n", " ".repeat(i))).collect();
+        for text in [
+            "(".repeat(5000),
+            indented,
+            format!("x = {}1", "- ".repeat(5000)),
+            format!("x = {}1", "not ".repeat(5000)),
+            format!("x = a{}", " + a".repeat(50_000)),
+            format!("x = a{}", ".a".repeat(50_000)),
+            format!("x = a{}", "()".repeat(50_000)),
+            format!("x = {}1", "lambda: ".repeat(5000)),
+            format!("x = {}1", "a if b else ".repeat(5000)),
+            format!("x = {}", "f\"{".repeat(5000)),
+        ] {
+            assert!(
+                absurd_nesting(&text).is_some(),
+                "{}",
+                text.chars().take(20).collect::<String>()
+            );
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One file, parsed once: text, tree, lines. Notebooks become their code cells, joined.
+
+use oomscope_model::{Place, Problem};
+use ruff_notebook::Notebook;
+use ruff_python_ast::{PySourceType, Stmt};
+use ruff_python_parser::parse_unchecked_source;
+use ruff_source_file::LineIndex;
+use ruff_text_size::{Ranged, TextRange, TextSize};
+
+use crate::InputFile;
+use crate::nesting::absurd_nesting;
+
+/// A parsed file. The tree is what the parser recovered where the syntax is wrong.
+pub(crate) struct Parsed {
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) body: Vec<Stmt>,
+    pub(crate) lines: LineIndex,
+    /// Set where something could not be read.
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Larger texts than the parser's 32-bit offsets are refused.
+const LARGEST_TEXT: usize = 256 << 20;
+
+/// Parses one file; never fails, a file that cannot be read has an empty body and a problem.
+pub(crate) fn parse(file: InputFile) -> Parsed {
+    let InputFile { path, text } = file;
+    let mut kind = PySourceType::Python;
+    let mut problem = None;
+    let mut text = text;
+    if has_extension(&path, "ipynb") {
+        kind = PySourceType::Ipynb;
+        match Notebook::from_source_code(&text) {
+            Ok(notebook) if notebook.is_python_notebook() => {
+                text = notebook.source_code().to_owned();
+            }
+            Ok(_) => {
+                problem = Some(("the notebook's language is not Python".to_owned(), None));
+                text = String::new();
+            }
+            Err(error) => {
+                problem = Some((format!("not a notebook: {error}"), None));
+                text = String::new();
+            }
+        }
+    }
+    if text.len() > LARGEST_TEXT {
+        problem = Some(("the file is too large to parse".to_owned(), None));
+        text = String::new();
+    }
+    let mut body = Vec::new();
+    if let Some(line) = absurd_nesting(&text) {
+        problem = Some(("nested too deeply to parse".to_owned(), Some(line)));
+    } else {
+        let parsed = parse_unchecked_source(&text, kind);
+        if let Some(error) = parsed.errors().first() {
+            let line = LineIndex::from_source_text(&text).line_index(error.location.start()).get();
+            problem = Some((format!("syntax error: {}", error.error), Some(line)));
+        }
+        body = parsed.into_syntax().body.into_iter().collect();
+    }
+    let lines = LineIndex::from_source_text(&text);
+    let problem = problem.map(|(what, line)| Problem {
+        input: path.clone(),
+        at: line.map(|line| format!("line {line}")),
+        what,
+        hint: Some("what could be parsed was analysed".to_owned()),
+    });
+    Parsed { path, text, body, lines, problem }
+}
+
+impl Parsed {
+    /// The source text of a node.
+    pub(crate) fn slice(&self, node: &impl Ranged) -> &str {
+        self.text.get(node.range().to_std_range()).unwrap_or_default()
+    }
+
+    /// The 1-based line of an offset.
+    pub(crate) fn line(&self, offset: TextSize) -> u32 {
+        u32::try_from(self.lines.line_index(offset).get()).unwrap_or(u32::MAX)
+    }
+
+    /// The 1-based column of an offset, in characters.
+    pub(crate) fn column(&self, offset: TextSize) -> u32 {
+        let start = self.line_start(offset);
+        let chars = self.text.get(start..offset.to_usize()).map_or(0, |t| t.chars().count());
+        u32::try_from(chars).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// First and last line of a range.
+    pub(crate) fn line_span(&self, range: TextRange) -> (u32, u32) {
+        (self.line(range.start()), self.line(range.end()))
+    }
+
+    /// The byte at which the line of an offset starts.
+    pub(crate) fn line_start(&self, offset: TextSize) -> usize {
+        let before = self.text.get(..offset.to_usize()).unwrap_or_default();
+        before.rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
+    /// The white space before the first statement on the line of an offset.
+    pub(crate) fn indentation(&self, offset: TextSize) -> &str {
+        let line = self.text.get(self.line_start(offset)..).unwrap_or_default();
+        let width = line.len() - line.trim_start_matches([' ', '\t']).len();
+        line.get(..width).unwrap_or_default()
+    }
+
+    /// A place in this file.
+    pub(crate) fn place(&self, offset: TextSize, function: Option<&str>) -> Place {
+        Place {
+            file: self.path.clone(),
+            line: self.line(offset),
+            function: function.map(str::to_owned),
+        }
+    }
+
+    /// The file's name without folders and extension: what an `import` names.
+    pub(crate) fn module_name(&self) -> &str {
+        let name = self.path.rsplit(['/', '\\']).next().unwrap_or(&self.path);
+        name.split('.').next().unwrap_or(name)
+    }
+}
+
+fn has_extension(path: &str, extension: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(extension))
+}

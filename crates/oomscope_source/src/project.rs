@@ -1,0 +1,181 @@
+//! The passes over all files, and what the rules see of them.
+
+use oomscope_model::{Finding, FunctionFact, GradMode, SourceFile};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
+use crate::facts::{Facts, Mode, Summary};
+use crate::index::{FileId, Function, FunctionId, Index, index};
+use crate::parse::Parsed;
+use crate::rules::rules;
+use crate::torch_api;
+use crate::value::Kind;
+use crate::walk::{Knowledge, walk_function};
+
+/// Everything that the rules read.
+pub(crate) struct Project<'a> {
+    pub(crate) index: Index<'a>,
+    pub(crate) facts: Vec<Facts<'a>>,
+    pub(crate) summaries: FxHashMap<FunctionId, Summary>,
+    pub(crate) modes: FxHashMap<FunctionId, Mode>,
+    pub(crate) sites: CallSites,
+    pub(crate) repeated: FxHashMap<FunctionId, CallSite>,
+    /// Attributes whose values reach a backward, by last name.
+    pub(crate) consumed_attributes: FxHashSet<String>,
+}
+
+/// Analyses parsed files; the texts of the result are left empty.
+pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
+    let project = build(parsed);
+    let mut files: Vec<SourceFile> = (0u32..)
+        .zip(parsed)
+        .map(|(number, file)| SourceFile {
+            path: file.path.clone(),
+            text: String::new(),
+            functions: function_facts(&project, FileId(number)),
+            findings: Vec::new(),
+        })
+        .collect();
+    let mut findings: Vec<(FileId, Finding)> = Vec::new();
+    for rule in rules() {
+        (rule.check)(&project, &mut findings);
+    }
+    for (file, finding) in findings {
+        if let Some(file) = files.get_mut(file.0 as usize) {
+            file.findings.push(finding);
+        }
+    }
+    for file in &mut files {
+        file.findings.sort_by(|a, b| {
+            (a.place.line, a.column, a.rule).cmp(&(b.place.line, b.column, b.rule))
+        });
+        file.findings.dedup_by(|a, b| a.rule == b.rule && a.place.line == b.place.line);
+    }
+    files
+}
+
+fn build(parsed: &[Parsed]) -> Project<'_> {
+    let index = index(parsed);
+    let mut knowledge = Knowledge {
+        parents: index.functions.iter().filter_map(|f| f.parent).collect(),
+        ..Knowledge::default()
+    };
+    for id in index.function_ids() {
+        if let Some(mode) = declared_mode(&index, id) {
+            knowledge.modes.insert(id, mode);
+        }
+    }
+    // The first pass learns classes and return values, the second what those change; callers'
+    // grad modes are known before the third, whose facts the rules read.
+    for id in index.function_ids() {
+        walk_function(&index, &mut knowledge, id);
+    }
+    let facts = walk_all(&index, &mut knowledge);
+    let sites = call_sites(&index, &facts);
+    drop(facts);
+    knowledge.modes = resolve_modes(&index, &sites);
+    // Attributes learnt under recording may be stored under `no_grad` only.
+    knowledge.attributes.values_mut().for_each(|value| {
+        if value.graph == crate::value::Graph::Yes {
+            value.graph = crate::value::Graph::Maybe;
+        }
+    });
+    let facts = walk_all(&index, &mut knowledge);
+    let sites = call_sites(&index, &facts);
+    let repeated = repeated(&index, &sites);
+    let consumed_attributes = consumed_attributes(&facts);
+    Project {
+        index,
+        facts,
+        summaries: knowledge.summaries,
+        modes: knowledge.modes,
+        sites,
+        repeated,
+        consumed_attributes,
+    }
+}
+
+fn walk_all<'a>(index: &Index<'a>, knowledge: &mut Knowledge) -> Vec<Facts<'a>> {
+    index.function_ids().map(|id| walk_function(index, knowledge, id)).collect()
+}
+
+fn consumed_attributes(facts: &[Facts<'_>]) -> FxHashSet<String> {
+    facts
+        .iter()
+        .flat_map(|facts| &facts.containers)
+        .filter(|container| container.consumed)
+        .map(|container| container.name.rsplit('.').next().unwrap_or(&container.name).to_owned())
+        .collect()
+}
+
+impl<'a> Project<'a> {
+    /// Every function with its facts.
+    pub(crate) fn functions(
+        &self,
+    ) -> impl Iterator<Item = (FunctionId, &Function<'a>, &Facts<'a>)> {
+        self.index
+            .function_ids()
+            .zip(&self.facts)
+            .filter_map(|(id, facts)| self.index.function(id).map(|function| (id, function, facts)))
+    }
+
+    /// Grad mode of a function's body, its callers considered.
+    pub(crate) fn grad_mode(&self, id: FunctionId) -> GradMode {
+        match self.modes.get(&id) {
+            Some(Mode::Off) => GradMode::Off,
+            Some(Mode::On) => GradMode::Recording,
+            Some(Mode::Inherited | Mode::Unknown) | None => GradMode::Unknown,
+        }
+    }
+
+    /// Whether a function evaluates, by its name or by what it calls.
+    pub(crate) fn evaluates(&self, id: FunctionId) -> bool {
+        let (Some(function), Some(facts)) =
+            (self.index.function(id), self.facts.get(id.0 as usize))
+        else {
+            return false;
+        };
+        !facts.runs_backward
+            && (torch_api::names_an_evaluation(function.name)
+                || facts.calls_eval && !facts.calls_train)
+    }
+
+    /// Whether a file or function is a unit test: nothing there runs for long.
+    pub(crate) fn is_unit_test(&self, function: &Function<'_>) -> bool {
+        let Some(file) = self.index.file(function.file) else { return false };
+        let name = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
+        function.name.starts_with("test_")
+            || (name.starts_with("test_") || name.ends_with("_test.py"))
+            || name == "conftest.py"
+    }
+
+    /// Whether the function is a module's forward, or computes a loss for somebody else's backward.
+    pub(crate) fn feeds_backward(&self, function: &Function<'_>) -> bool {
+        let lower = function.name.to_ascii_lowercase();
+        matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
+            || lower.starts_with("forward")
+            || lower.contains("loss") && !lower.contains("eval") && !lower.contains("val_")
+    }
+}
+
+fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {
+    let Some(parsed) = project.index.file(file) else { return Vec::new() };
+    let mut result: Vec<FunctionFact> = project
+        .functions()
+        .filter(|(_, function, _)| function.file == file && function.parent.is_some())
+        .map(|(id, function, facts)| FunctionFact {
+            name: function.qualified.clone(),
+            lines: parsed.line_span(function.range),
+            grad_mode: project.grad_mode(id),
+            runs_backward: !facts.backwards.is_empty(),
+            evaluates: project.evaluates(id),
+        })
+        .collect();
+    result.sort_by_key(|fact| (fact.lines.0, u32::MAX - fact.lines.1));
+    result
+}
+
+/// Whether a value is an optimizer, for rules.
+pub(crate) fn is_optimizer(kind: &Kind) -> bool {
+    matches!(kind, Kind::Optimizer)
+}

@@ -1,0 +1,70 @@
+//! Puts a finding together: place, column, path, function.
+
+use oomscope_model::{Finding, Fix, Held, PathStep, Severity};
+use ruff_text_size::TextRange;
+
+use crate::index::{FileId, FunctionId};
+use crate::project::Project;
+use crate::rules::Rule;
+
+/// What a rule says; the rest is looked up.
+pub(crate) struct Report {
+    pub(crate) function: FunctionId,
+    pub(crate) range: TextRange,
+    pub(crate) severity: Severity,
+    pub(crate) held: Held,
+    pub(crate) message: String,
+    pub(crate) path: Vec<PathStep>,
+    pub(crate) fix: Option<Fix>,
+}
+
+/// Adds a finding of a rule.
+pub(crate) fn report(
+    project: &Project<'_>,
+    rule: &Rule,
+    report: Report,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(function) = project.index.function(report.function) else { return };
+    let Some(file) = project.index.file(function.file) else { return };
+    let name = function.parent.map(|_| function.qualified.as_str());
+    findings.push((
+        function.file,
+        Finding {
+            rule: rule.id,
+            name: rule.name,
+            cause: rule.cause,
+            severity: report.severity,
+            held: report.held,
+            place: file.place(report.range.start(), name),
+            column: file.column(report.range.start()),
+            message: report.message,
+            path: report.path,
+            function_lines: file.line_span(function.range),
+            fix: report.fix,
+        },
+    ));
+}
+
+/// A step of a path, at a range of a function's file.
+pub(crate) fn step(
+    project: &Project<'_>,
+    function: FunctionId,
+    range: TextRange,
+    what: String,
+) -> Option<PathStep> {
+    let function = project.index.function(function)?;
+    let file = project.index.file(function.file)?;
+    let name = function.parent.map(|_| function.qualified.as_str());
+    Some(PathStep { place: file.place(range.start(), name), what })
+}
+
+/// A short form of source text for messages: one line, at most 40 characters.
+pub(crate) fn short(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 40 {
+        return line;
+    }
+    let cut: String = line.chars().take(37).collect();
+    format!("{cut}...")
+}

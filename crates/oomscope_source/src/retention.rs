@@ -1,0 +1,152 @@
+//! When a stored value keeps its graph alive beyond one iteration: shared by the rules on retention.
+
+use oomscope_model::{Held, PathStep, Severity};
+
+use crate::facts::{Facts, Owner, Store, StoreKind};
+use crate::index::{Function, FunctionId};
+use crate::project::Project;
+use crate::report::{short, step};
+use crate::value::Bits;
+
+/// A graph is kept.
+pub(crate) struct Retained {
+    pub(crate) severity: Severity,
+    pub(crate) held: Held,
+    pub(crate) path: Vec<PathStep>,
+}
+
+/// Whether a store keeps a graph, and how bad it is.
+pub(crate) fn retained(
+    project: &Project<'_>,
+    id: FunctionId,
+    function: &Function<'_>,
+    facts: &Facts<'_>,
+    store: &Store<'_>,
+) -> Option<Retained> {
+    let may = attached_graphs(store)?;
+    let container = store.container.and_then(|number| facts.containers.get(number));
+    if container.is_some_and(|c| c.consumed) || project.is_unit_test(function) {
+        return None;
+    }
+    let evaluates = project.evaluates(id);
+    let freed = facts.consumed_at_end.union(store.consumed).contains_all(may);
+    let handed_on = facts.returned.contains_all(may);
+    let loops = loop_steps(project, id, facts, store)?;
+    if store.owner == Owner::Local {
+        if project.feeds_backward(function) {
+            return None;
+        }
+        let relevant = facts.loops_around(store.in_loop).find(|(number, this)| {
+            container.is_none_or(|c| !facts.loop_within(c.made_in, *number))
+                && (this.has_backward || this.over_data || evaluates)
+        });
+        let (_, this) = relevant?;
+        let returned = container.is_some_and(|c| c.returned);
+        let surely_data = this.what.to_ascii_lowercase().contains("loader");
+        if returned && !evaluates && !this.has_backward && !surely_data {
+            return None;
+        }
+        if !freed && !evaluates && !this.has_backward && escapes(project, facts, store) {
+            return None;
+        }
+    } else {
+        if project.consumed_attributes.contains(&store.target_name) {
+            return None;
+        }
+        if project.feeds_backward(function) && !freed {
+            return None;
+        }
+        if handed_on && !evaluates && !freed && store.owner != Owner::Object {
+            return None;
+        }
+    }
+    let nodes = freed || handed_on && !evaluates;
+    let mut path = source_steps(project, id, facts, store);
+    path.extend(loops);
+    let kept = match store.kind {
+        StoreKind::Accumulate => format!("`{}` keeps the graph of every addition", store.target),
+        _ => format!("`{}` keeps it", store.target),
+    };
+    path.extend(step(project, id, store.range, kept));
+    Some(Retained {
+        severity: if nodes { Severity::Warning } else { Severity::Error },
+        held: if nodes { Held::Nodes } else { Held::Activations },
+        path,
+    })
+}
+
+/// The graphs of the stored parts that are attached; none where nothing is.
+pub(crate) fn attached_graphs(store: &Store<'_>) -> Option<Bits> {
+    let mut attached = store.pieces.iter().filter(|piece| piece.value.is_attached()).peekable();
+    attached.peek()?;
+    Some(attached.fold(Bits::default(), |all, piece| all.union(piece.value.may)))
+}
+
+/// Where the graph comes from.
+pub(crate) fn source_steps(
+    project: &Project<'_>,
+    id: FunctionId,
+    facts: &Facts<'_>,
+    store: &Store<'_>,
+) -> Vec<PathStep> {
+    let file = project.index.function(id).and_then(|f| project.index.file(f.file));
+    let graphs = attached_graphs(store).unwrap_or_default();
+    let mut steps = Vec::new();
+    for range in graphs.iter().filter_map(|number| facts.graphs.get(number)).take(3) {
+        let text = file.map_or_else(String::new, |file| short(file.slice(range)));
+        steps.extend(step(project, id, *range, format!("`{text}` records a graph")));
+    }
+    steps
+}
+
+/// The loop that makes the store happen again and again; none where nothing says that it does.
+fn loop_steps(
+    project: &Project<'_>,
+    id: FunctionId,
+    facts: &Facts<'_>,
+    store: &Store<'_>,
+) -> Option<Vec<PathStep>> {
+    if store.in_loop.is_some() && store.outlives_loop {
+        let around = store.in_loop.and_then(|number| facts.loops.get(number))?;
+        let what = format!("every iteration over `{}`", short(&around.what));
+        return Some(step(project, id, around.range, what).into_iter().collect());
+    }
+    if store.owner == Owner::Local {
+        // The innermost loop makes its own container; an outer one cannot see it.
+        return None;
+    }
+    repeated_steps(project, id)
+}
+
+/// Why a function runs again and again; none where nothing says that it does.
+pub(crate) fn repeated_steps(project: &Project<'_>, id: FunctionId) -> Option<Vec<PathStep>> {
+    if let Some(site) = project.repeated.get(&id) {
+        let range = ruff_text_size::TextRange::empty(site.at);
+        let what = if site.in_loop { "called in a loop" } else { "called from what a loop calls" };
+        return Some(step(project, site.caller, range, what.to_owned()).into_iter().collect());
+    }
+    let function = project.index.function(id)?;
+    let unknown_callers = !project.sites.contains_key(&id);
+    let repeats_by_name = ["step", "update", "batch", "iteration", "every", "observe", "record"]
+        .iter()
+        .any(|word| function.name.to_ascii_lowercase().contains(word));
+    (unknown_callers && repeats_by_name).then(Vec::new)
+}
+
+/// Whether the container is handed to code that is not given.
+fn escapes(project: &Project<'_>, facts: &Facts<'_>, store: &Store<'_>) -> bool {
+    let Some(number) = store.container else { return true };
+    facts.calls.iter().any(|call| {
+        let known = call.callee.is_some_and(|callee| project.summaries.contains_key(&callee))
+            || call.path.as_deref().is_some_and(|p| {
+                p.starts_with("torch.") || p.starts_with("numpy.")
+            })
+            || matches!(&*call.call.func, ruff_python_ast::Expr::Name(n)
+                if matches!(n.id.as_str(), "print" | "len" | "sum" | "float" | "str" | "list" | "zip" | "enumerate"));
+        !known
+            && call
+                .arguments
+                .iter()
+                .any(|(_, value)| value.containers.contains(number) && number < 63)
+    })
+}

@@ -1,0 +1,14 @@
+//! OOM301.
+use crate::index::FileId;
+use crate::project::Project;
+use crate::rules::Rule;
+use oomscope_model::{Cause, Finding, Severity};
+pub(crate) const RULE: Rule = Rule {
+    id: "OOM301",
+    name: "eval-without-no-grad",
+    cause: Cause::EvalRecordsGraph,
+    severity: Severity::Warning,
+    doc: "",
+    check,
+};
+fn check(_: &Project<'_>, _: &mut Vec<(FileId, Finding)>) {}

@@ -1,0 +1,452 @@
+//! Statements: branches, loops, grad mode, assignments.
+
+use ruff_python_ast::{ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith};
+use ruff_text_size::Ranged;
+
+use crate::environment::Binding;
+use crate::facts::{Assignment, ExceptBlock, Loop, Mode};
+use crate::imports::dotted;
+use crate::torch_api;
+use crate::value::{Graph, Kind, Value};
+use crate::walk::Walker;
+
+impl<'a> Walker<'a, '_> {
+    pub(crate) fn walk_stmt(&mut self, stmt: &'a Stmt) {
+        match stmt {
+            Stmt::Expr(s) => {
+                self.evaluate(&s.value);
+                if let Expr::Call(call) = &*s.value {
+                    let recorded = self.facts.calls.iter_mut().rev();
+                    if let Some(call) = recorded.take(8).find(|c| std::ptr::eq(c.call, call)) {
+                        call.is_statement = true;
+                    }
+                }
+            }
+            Stmt::Assign(s) => {
+                for target in &s.targets {
+                    self.facts.assignments.push(Assignment {
+                        target,
+                        value: &s.value,
+                        range: s.range(),
+                    });
+                }
+                self.walk_assign(&s.targets, &s.value, stmt);
+            }
+            Stmt::AnnAssign(s) => {
+                if let Some(value) = &s.value {
+                    self.facts.assignments.push(Assignment {
+                        target: &s.target,
+                        value,
+                        range: s.range(),
+                    });
+                    self.walk_assign(std::slice::from_ref(&*s.target), value, stmt);
+                }
+            }
+            Stmt::AugAssign(s) => {
+                let value = self.evaluate(&s.value);
+                if matches!(s.op, Operator::Add | Operator::Sub) {
+                    self.store_augmented(&s.target, &s.value, &value, stmt.range());
+                } else {
+                    let old = self.evaluate(&s.target);
+                    let new = crate::value::combine([&old, &value].into_iter());
+                    self.rebind(&s.target, new);
+                }
+            }
+            Stmt::Return(s) => {
+                if let Some(value) = &s.value {
+                    let value = self.evaluate(value);
+                    self.leave_with(value);
+                }
+                self.names.ended = true;
+            }
+            Stmt::Raise(s) => {
+                for expr in [&s.exc, &s.cause].into_iter().flatten() {
+                    self.evaluate(expr);
+                }
+                self.names.ended = true;
+            }
+            Stmt::Break(_) | Stmt::Continue(_) => self.names.ended = true,
+            Stmt::If(s) => self.walk_if(s),
+            Stmt::For(s) => self.walk_for(s),
+            Stmt::While(s) => {
+                self.evaluate(&s.test);
+                let endless = matches!(&*s.test, Expr::BooleanLiteral(b) if b.value)
+                    || matches!(&*s.test, Expr::NumberLiteral(_));
+                let what = self.source(&*s.test).to_owned();
+                self.enter_loop(Loop {
+                    range: s.range(),
+                    body_start: s.body.first().map_or(s.range(), Ranged::range),
+                    parent: self.in_loop,
+                    over_data: endless || torch_api::names_data(&what),
+                    endless,
+                    what,
+                    has_backward: false,
+                });
+                self.walk_body(&s.body);
+                self.leave_loop();
+                self.walk_body(&s.orelse);
+            }
+            Stmt::With(s) => self.walk_with(s),
+            Stmt::Try(s) => self.walk_try(s),
+            Stmt::Match(s) => {
+                self.evaluate(&s.subject);
+                let mark = self.names.mark();
+                let mut branches = Vec::new();
+                for case in &s.cases {
+                    self.walk_body(&case.body);
+                    branches.push(self.names.take_branch(&mark));
+                }
+                branches.push(self.names.take_branch(&mark));
+                self.names.join_branches(branches);
+            }
+            Stmt::FunctionDef(def) => {
+                let key = (self.file, def.name.start().to_u32());
+                if let Some(id) = self.index.by_start.get(&key) {
+                    let value = Value::of_kind(Kind::Function(*id));
+                    self.bind(def.name.as_str(), value);
+                }
+            }
+            Stmt::ClassDef(def) => {
+                if let Some(id) = self.index.class_named(self.file, def.name.as_str()) {
+                    let value = Value::of_kind(Kind::Class(id));
+                    self.bind(def.name.as_str(), value);
+                    let statements: Vec<&'a Stmt> = self
+                        .index
+                        .class(id)
+                        .map_or_else(Vec::new, |class| class.statements.clone());
+                    for inner in statements {
+                        if let Stmt::Assign(assign) = inner
+                            && let [Expr::Name(name)] = assign.targets.as_slice()
+                        {
+                            let value = self.evaluate(&assign.value);
+                            self.learn_attribute(id, name.id.as_str(), &value);
+                        }
+                    }
+                }
+            }
+            Stmt::Delete(s) => {
+                for target in &s.targets {
+                    if let Some(path) = dotted(target) {
+                        self.bind(&path, Value::plain());
+                    } else if let Expr::Subscript(subscript) = target {
+                        self.clear_container(&subscript.value);
+                    }
+                }
+            }
+            Stmt::Assert(s) => {
+                self.evaluate(&s.test);
+            }
+            Stmt::Global(s) => self.globals.extend(s.names.iter().map(|n| n.as_str())),
+            Stmt::Nonlocal(s) => self.globals.extend(s.names.iter().map(|n| n.as_str())),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn bind(&mut self, name: &str, value: Value) {
+        self.names.bind(name, Binding { value, bound_in: self.in_loop, container: None });
+    }
+
+    /// A value leaves through `return` or `yield`.
+    pub(crate) fn leave_with(&mut self, value: Value) {
+        self.facts.returned = self.facts.returned.union(value.may);
+        if value.graph != Graph::No {
+            self.mark_containers(value.containers, |container| container.returned = true);
+        }
+        self.summary.returns = Some(match self.summary.returns.take() {
+            None => value,
+            Some(so_far) => crate::value::join(&so_far, &value),
+        });
+    }
+
+    fn walk_if(&mut self, s: &'a StmtIf) {
+        self.evaluate(&s.test);
+        let mark = self.names.mark();
+        self.walk_body(&s.body);
+        let mut branches = vec![self.names.take_branch(&mark)];
+        let mut exhaustive = false;
+        for clause in &s.elif_else_clauses {
+            match &clause.test {
+                Some(test) => {
+                    self.evaluate(test);
+                }
+                None => exhaustive = true,
+            }
+            self.walk_body(&clause.body);
+            branches.push(self.names.take_branch(&mark));
+        }
+        if !exhaustive {
+            branches.push(self.names.take_branch(&mark));
+        }
+        self.names.join_branches(branches);
+    }
+
+    fn enter_loop(&mut self, new: Loop) {
+        self.facts.loops.push(new);
+        self.in_loop = Some(self.facts.loops.len() - 1);
+    }
+
+    fn leave_loop(&mut self) {
+        let number = self.in_loop;
+        self.in_loop = number.and_then(|n| self.facts.loops.get(n)).and_then(|l| l.parent);
+        self.names.ended = false;
+    }
+
+    fn walk_for(&mut self, s: &'a StmtFor) {
+        let iterable = self.evaluate(&s.iter);
+        let what = self.source(&*s.iter).to_owned();
+        let target = self.source(&*s.target);
+        let over_data = torch_api::names_data(&what)
+            || matches!(target, "step" | "epoch" | "iteration" | "batch" | "it")
+            || target.contains("batch")
+            || self.iterates_generator(&s.iter);
+        self.enter_loop(Loop {
+            range: s.range(),
+            body_start: s.body.first().map_or(s.range(), Ranged::range),
+            parent: self.in_loop,
+            over_data,
+            endless: false,
+            what,
+            has_backward: false,
+        });
+        let element = self.iteration_value(&s.iter, iterable.element(None));
+        self.bind_target(&s.target, element);
+        self.walk_body(&s.body);
+        self.leave_loop();
+        self.walk_body(&s.orelse);
+    }
+
+    fn walk_with(&mut self, s: &'a StmtWith) {
+        let outer = self.mode;
+        for item in &s.items {
+            let value = self.evaluate(&item.context_expr);
+            if let Some(mode) = self.grad_mode_of(&item.context_expr) {
+                self.mode = mode;
+            }
+            if let Some(target) = &item.optional_vars {
+                // `with amp.scale_loss(loss, opt) as scaled:` hands the loss on.
+                let value = match &item.context_expr {
+                    Expr::Call(call) => match call.arguments.args.first() {
+                        Some(first) if value.graph == Graph::Maybe => self.evaluate(first),
+                        _ => value,
+                    },
+                    _ => value,
+                };
+                self.bind_target(target, value);
+            }
+        }
+        self.walk_body(&s.body);
+        self.mode = outer;
+    }
+
+    /// The mode that a `with` item or a statement switches to.
+    pub(crate) fn grad_mode_of(&self, expr: &Expr) -> Option<Mode> {
+        let (callee, arguments) = match expr {
+            Expr::Call(call) => (&*call.func, Some(&call.arguments)),
+            // `with torch.no_grad if x else nullcontext` and the like.
+            Expr::If(_) => return Some(Mode::Unknown),
+            other => (other, None),
+        };
+        if let Expr::If(_) = callee {
+            return Some(Mode::Unknown);
+        }
+        let path = dotted(callee)?;
+        let last = path.rsplit('.').next().unwrap_or(&path);
+        let resolved = self.index.names(self.file)?.imports.resolve(callee);
+        let last = resolved.as_deref().and_then(|p| p.rsplit('.').next()).unwrap_or(last);
+        let flag = arguments.and_then(|a| a.args.first());
+        match last {
+            "no_grad" | "inference_mode" => match flag {
+                Some(Expr::BooleanLiteral(b)) if !b.value => Some(Mode::On),
+                Some(Expr::BooleanLiteral(_)) | None => Some(Mode::Off),
+                Some(_) => Some(Mode::Unknown),
+            },
+            "enable_grad" => Some(Mode::On),
+            "set_grad_enabled" => match flag {
+                Some(Expr::BooleanLiteral(b)) if b.value => Some(Mode::On),
+                Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
+                _ => Some(Mode::Unknown),
+            },
+            _ => None,
+        }
+    }
+
+    fn walk_try(&mut self, s: &'a StmtTry) {
+        self.walk_body(&s.body);
+        self.walk_body(&s.orelse);
+        let mark = self.names.mark();
+        let ended = self.names.ended;
+        self.names.ended = false;
+        let mut branches = Vec::new();
+        for handler in &s.handlers {
+            let ExceptHandler::ExceptHandler(handler) = handler;
+            self.facts.excepts.push(ExceptBlock {
+                range: handler.range(),
+                name: handler.name.as_ref().map(|name| name.as_str()),
+                kind: handler.type_.as_deref(),
+                in_loop: self.in_loop,
+                body: &handler.body,
+                tried: &s.body,
+            });
+            let outer = self.in_except;
+            self.in_except = Some(self.facts.excepts.len() - 1);
+            if let Some(name) = &handler.name {
+                self.bind(name.as_str(), Value::of_kind(Kind::Exception));
+            }
+            self.walk_body(&handler.body);
+            self.in_except = outer;
+            branches.push(self.names.take_branch(&mark));
+        }
+        self.names.ended = ended;
+        branches.push(self.names.take_branch(&mark));
+        self.names.join_branches(branches);
+        self.walk_body(&s.finalbody);
+    }
+
+    fn walk_assign(&mut self, targets: &'a [Expr], value_expr: &'a Expr, stmt: &'a Stmt) {
+        if let [target] = targets
+            && self.store_rebound(target, value_expr, stmt.range())
+        {
+            return;
+        }
+        let value = self.evaluate(value_expr);
+        for target in targets {
+            match target {
+                Expr::Attribute(_) | Expr::Subscript(_) => {
+                    self.store_assigned(target, value_expr, &value, stmt.range());
+                }
+                Expr::Name(name) => {
+                    let container =
+                        self.container_for_literal(name.id.as_str(), value_expr, &value);
+                    if self.globals.contains(name.id.as_str()) {
+                        self.store_assigned(target, value_expr, &value, stmt.range());
+                    }
+                    self.names.bind(
+                        name.id.as_str(),
+                        Binding { value: value.clone(), bound_in: self.in_loop, container },
+                    );
+                }
+                _ => self.bind_unpacked(target, value_expr, &value, stmt),
+            }
+        }
+    }
+
+    fn bind_unpacked(&mut self, target: &'a Expr, source: &'a Expr, value: &Value, stmt: &'a Stmt) {
+        let (Expr::Tuple(_) | Expr::List(_)) = target else {
+            self.bind_target(target, value.clone());
+            return;
+        };
+        let elements: &'a [Expr] = match target {
+            Expr::Tuple(tuple) => &tuple.elts,
+            Expr::List(list) => &list.elts,
+            _ => &[],
+        };
+        let sources: Option<&'a [Expr]> = match source {
+            Expr::Tuple(tuple) if tuple.elts.len() == elements.len() => Some(&tuple.elts),
+            _ => None,
+        };
+        for (number, element) in elements.iter().enumerate() {
+            let part = value.element(Some(number));
+            let part_source = sources.and_then(|s| s.get(number)).unwrap_or(source);
+            match element {
+                Expr::Attribute(_) | Expr::Subscript(_) => {
+                    self.store_assigned(element, part_source, &part, stmt.range());
+                }
+                Expr::Name(name) if sources.is_some() => {
+                    let container =
+                        self.container_for_literal(name.id.as_str(), part_source, &part);
+                    self.names.bind(
+                        name.id.as_str(),
+                        Binding { value: part, bound_in: self.in_loop, container },
+                    );
+                }
+                _ => self.bind_target(element, part),
+            }
+        }
+    }
+
+    /// Binds names of a target without looking at stores: loop variables, `with … as`.
+    pub(crate) fn bind_target(&mut self, target: &Expr, value: Value) {
+        match target {
+            Expr::Tuple(tuple) => self.bind_elements(&tuple.elts, &value),
+            Expr::List(list) => self.bind_elements(&list.elts, &value),
+            Expr::Starred(starred) => self.bind_target(&starred.value, value),
+            _ => {
+                if let Some(path) = dotted(target) {
+                    self.bind(&path, value);
+                }
+            }
+        }
+    }
+
+    fn bind_elements(&mut self, elements: &[Expr], value: &Value) {
+        for (number, element) in elements.iter().enumerate() {
+            let part = match value.kind {
+                Kind::Tuple(_) => value.element(Some(number)),
+                _ => value.element(None),
+            };
+            self.bind_target(element, part);
+        }
+    }
+
+    pub(crate) fn rebind(&mut self, target: &Expr, value: Value) {
+        if let Some(path) = dotted(target) {
+            let (bound_in, container) = self
+                .names
+                .lookup(&path)
+                .map_or((self.in_loop, None), |binding| (binding.bound_in, binding.container));
+            self.names.bind(&path, Binding { value, bound_in, container });
+        }
+    }
+
+    /// What a loop variable holds, for the iterables whose shape is known.
+    fn iteration_value(&mut self, iter: &'a Expr, element: Value) -> Value {
+        let Expr::Call(call) = iter else { return element };
+        match &*call.func {
+            Expr::Name(name) => match name.id.as_str() {
+                "enumerate" => {
+                    let inner = call.arguments.args.first();
+                    let value = inner.map(|inner| {
+                        let value = self.evaluate_quietly(inner).element(None);
+                        self.iteration_value(inner, value)
+                    });
+                    Value {
+                        kind: Kind::Tuple([Value::plain(), value.unwrap_or_default()].into()),
+                        ..element
+                    }
+                }
+                "zip" => {
+                    let parts: Vec<Value> = call
+                        .arguments
+                        .args
+                        .iter()
+                        .map(|part| {
+                            let value = self.evaluate_quietly(part).element(None);
+                            self.iteration_value(part, value)
+                        })
+                        .collect();
+                    Value { kind: Kind::Tuple(parts.into()), ..element }
+                }
+                "range" => Value::plain(),
+                _ => element,
+            },
+            Expr::Attribute(attribute) if attribute.attr.as_str() == "items" => {
+                Value { kind: Kind::Tuple([Value::plain(), element.clone()].into()), ..element }
+            }
+            _ => element,
+        }
+    }
+
+    /// Whether a `for` goes over a generator function of the given files.
+    fn iterates_generator(&self, iter: &Expr) -> bool {
+        let Expr::Call(call) = iter else { return false };
+        let name = match &*call.func {
+            Expr::Name(name) => name.id.as_str(),
+            _ => return false,
+        };
+        matches!(name, "enumerate" | "zip")
+            && call.arguments.args.iter().any(|a| self.iterates_generator(a))
+            || self.index.function_named(self.file, name).is_some_and(|id| {
+                self.index.function(id).is_some_and(|f| self.source(&f.range).contains("yield "))
+            })
+    }
+}

@@ -1,0 +1,429 @@
+//! Where values are kept: accumulators, lists, dicts, attributes.
+
+use ruff_python_ast::{Expr, ExprCall, Operator};
+use ruff_text_size::{Ranged, TextRange};
+
+use crate::environment::Binding;
+use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
+use crate::imports::dotted;
+use crate::value::{Bits, Graph, Kind, Value, combine};
+use crate::walk::Walker;
+
+impl<'a> Walker<'a, '_> {
+    /// `x += v`.
+    pub(crate) fn store_augmented(
+        &mut self,
+        target: &'a Expr,
+        value_expr: &'a Expr,
+        value: &Value,
+        range: TextRange,
+    ) {
+        let old = self.evaluate_quietly(target);
+        let is_list = matches!(value_expr, Expr::List(_) | Expr::ListComp(_))
+            || matches!(old.kind, Kind::List)
+            || matches!(value.kind, Kind::List);
+        let kind = if is_list { StoreKind::Append } else { StoreKind::Accumulate };
+        let value = value.clone();
+        self.record_store(kind, target, value_expr, &value, range);
+        let mut new = combine([&old, &value].into_iter());
+        new.scalar = value.scalar;
+        if is_list {
+            new.kind = Kind::List;
+        }
+        if let Some(number) = self.container_of(target) {
+            new.containers = new.containers.union(Bits::one(number));
+        }
+        self.rebind(target, new);
+    }
+
+    /// `x = x + v`, `x = torch.cat((x, v))`: true if it was one and has been recorded.
+    pub(crate) fn store_rebound(
+        &mut self,
+        target: &'a Expr,
+        value_expr: &'a Expr,
+        range: TextRange,
+    ) -> bool {
+        let Some(path) = dotted(target) else { return false };
+        if let Expr::BinOp(op) = value_expr
+            && matches!(op.op, Operator::Add)
+            && let Some((added, left)) = added_to(&path, op)
+        {
+            if mentions(added, &path, 0) {
+                return false;
+            }
+            let value = self.evaluate(added);
+            let _ = left;
+            self.store_augmented(target, added, &value, range);
+            return true;
+        }
+        if let Expr::Call(call) = value_expr
+            && let Some(parts) = concatenated(call)
+            && parts.iter().any(|part| dotted(part).as_deref() == Some(&*path))
+        {
+            let new = self.evaluate(value_expr);
+            for part in parts.iter().filter(|part| dotted(part).as_deref() != Some(&*path)) {
+                let value = self.evaluate_quietly(part);
+                self.record_store(StoreKind::Cat, target, part, &value, range);
+            }
+            let mut new = new;
+            if let Some(number) = self.container_of(target) {
+                new.containers = new.containers.union(Bits::one(number));
+            }
+            self.rebind(target, new);
+            return true;
+        }
+        false
+    }
+
+    /// `self.x = v`, `x[k] = v`.
+    pub(crate) fn store_assigned(
+        &mut self,
+        target: &'a Expr,
+        value_expr: &'a Expr,
+        value: &Value,
+        range: TextRange,
+    ) {
+        match target {
+            Expr::Subscript(subscript) => {
+                let base = self.evaluate(&subscript.value);
+                self.evaluate(&subscript.slice);
+                if !matches!(base.kind, Kind::List | Kind::Dict) {
+                    // Writing into a tensor copies: nothing is kept but the graph, if any.
+                    return;
+                }
+                let fixed = matches!(
+                    &*subscript.slice,
+                    Expr::StringLiteral(_) | Expr::NumberLiteral(_) | Expr::BooleanLiteral(_)
+                );
+                let kind = if fixed { StoreKind::FixedKey } else { StoreKind::Subscript };
+                self.record_store(kind, &subscript.value, value_expr, value, range);
+            }
+            Expr::Attribute(attribute) => {
+                let Some(path) = dotted(target) else { return };
+                let owner = self.evaluate(&attribute.value);
+                if attribute.attr.as_str() == "grad" {
+                    self.facts.clears_grads = true;
+                    return;
+                }
+                let mut learnt = value.clone();
+                if let Some(container) = self.container_for_literal(&path, value_expr, value) {
+                    self.attribute_containers.insert(path.clone(), container);
+                    if let Some(container) = self.facts.containers.get_mut(container) {
+                        container.made_in = None;
+                    }
+                    self.facts.cleared.push(attribute.attr.to_string());
+                    learnt = Value { kind: value.kind.clone(), ..Value::of_kind(Kind::Unknown) };
+                }
+                if let Some(class) = Self::class_of(&owner) {
+                    self.learn_attribute(class, attribute.attr.as_str(), &learnt);
+                }
+                self.record_store(StoreKind::Attribute, target, value_expr, value, range);
+                let bound =
+                    Binding { value: value.clone(), bound_in: self.in_loop, container: None };
+                self.names.bind(&path, bound);
+            }
+            Expr::Name(_) => {
+                self.record_store(StoreKind::Attribute, target, value_expr, value, range);
+            }
+            _ => {}
+        }
+    }
+
+    /// `x.append(v)` and its kin.
+    pub(crate) fn store_by_method(&mut self, call: &'a ExprCall, arguments: &[(&'a Expr, Value)]) {
+        let Expr::Attribute(attribute) = &*call.func else { return };
+        let receiver = &*attribute.value;
+        let stored = match attribute.attr.as_str() {
+            "append" | "extend" | "appendleft" | "add" => arguments.first(),
+            "insert" => arguments.get(1),
+            _ => return,
+        };
+        let Some((expr, value)) = stored else { return };
+        let (expr, value) = (*expr, value.clone());
+        let base = container_base(receiver);
+        if attribute.attr.as_str() == "add" {
+            let known = self.evaluate_quietly(base);
+            if !matches!(known.kind, Kind::List) {
+                return;
+            }
+        }
+        self.record_store(StoreKind::Append, base, expr, &value, call.range());
+    }
+
+    /// `x.clear()`, `del x[:]`.
+    pub(crate) fn clear_container(&mut self, receiver: &'a Expr) {
+        let base = container_base(receiver);
+        let name = last_name(base);
+        self.facts.cleared.push(name);
+        if let Some(number) = self.container_of(base)
+            && let Some(container) = self.facts.containers.get_mut(number)
+        {
+            container.cleared = true;
+        }
+    }
+
+    /// A container number for a name that is bound to an empty or literal container or a number.
+    pub(crate) fn container_for_literal(
+        &mut self,
+        name: &str,
+        expr: &Expr,
+        value: &Value,
+    ) -> Option<usize> {
+        let is_container = match expr {
+            Expr::List(_) | Expr::Dict(_) | Expr::Set(_) => true,
+            Expr::NumberLiteral(_) | Expr::NoneLiteral(_) => true,
+            Expr::Call(call) => {
+                let bounded = call
+                    .arguments
+                    .keywords
+                    .iter()
+                    .any(|k| k.arg.as_ref().is_some_and(|arg| arg.as_str() == "maxlen"));
+                let path = dotted(&call.func).unwrap_or_default();
+                let last = path.rsplit('.').next().unwrap_or(&path);
+                !bounded
+                    && matches!(
+                        last,
+                        "list"
+                            | "dict"
+                            | "set"
+                            | "defaultdict"
+                            | "OrderedDict"
+                            | "deque"
+                            | "zeros"
+                            | "tensor"
+                            | "zeros_like"
+                            | "Counter"
+                            | "empty"
+                    )
+            }
+            _ => false,
+        };
+        let is_container = is_container || matches!(value.kind, Kind::List | Kind::Dict);
+        is_container.then(|| {
+            let number = self.new_container(name, self.in_loop);
+            if value.graph != Graph::No
+                && let Some(container) = self.facts.containers.get_mut(number)
+            {
+                container.stored = value.clone();
+            }
+            number
+        })
+    }
+
+    /// The container number of a target, made on first use.
+    pub(crate) fn container_of(&mut self, target: &Expr) -> Option<usize> {
+        let path = dotted(container_base(target))?;
+        if let Some(number) = self.attribute_containers.get(&path) {
+            return Some(*number);
+        }
+        if path.contains('.') {
+            return Some(self.attribute_container(&path));
+        }
+        let Some(binding) = self.names.lookup(&path).cloned() else {
+            return Some(self.attribute_container(&path));
+        };
+        if let Some(number) = binding.container {
+            return Some(number);
+        }
+        let number = self.new_container(&path, binding.bound_in);
+        self.names.bind(&path, Binding { container: Some(number), ..binding });
+        Some(number)
+    }
+
+    fn owner_of(&self, path: &str) -> Owner {
+        if path.contains('.') {
+            return Owner::Object;
+        }
+        match self.names.lookup(path) {
+            _ if self.globals.contains(path) => Owner::Global,
+            Some(_) if self.parameters.contains(&path) => Owner::Parameter,
+            Some(_) => Owner::Local,
+            None => Owner::Global,
+        }
+    }
+
+    fn record_store(
+        &mut self,
+        kind: StoreKind,
+        target: &'a Expr,
+        value_expr: &'a Expr,
+        value: &Value,
+        range: TextRange,
+    ) {
+        let base = container_base(target);
+        let Some(path) = dotted(base) else { return };
+        if matches!(value.kind, Kind::Plain) {
+            return;
+        }
+        let owner = self.owner_of(&path);
+        let container = self.container_of(target);
+        let mut outlives_loop = owner != Owner::Local;
+        if let Some(number) = container
+            && let Some(kept) = self.facts.containers.get_mut(number)
+        {
+            outlives_loop |= kept.made_in != self.in_loop;
+            if kind != StoreKind::Attribute {
+                let stored = &mut kept.stored;
+                stored.graph = stored.graph.max(value.graph);
+                stored.may = stored.may.union(value.may);
+                stored.must = stored.must.union(value.must);
+                stored.params = stored.params.union(value.params);
+                stored.containers =
+                    stored.containers.union(value.containers).union(Bits::one(number));
+                stored.output |= value.output;
+                stored.origin = stored.origin.or(value.origin);
+            }
+        }
+        let target_name = last_name(base);
+        if owner != Owner::Local {
+            for parameter in value.params.iter() {
+                self.summary.keeps.push(Kept {
+                    parameter,
+                    kind,
+                    target: path.clone(),
+                    target_name: target_name.clone(),
+                    range,
+                    by: self.id,
+                    owner,
+                });
+            }
+        }
+        if owner == Owner::Object
+            && kind == StoreKind::Accumulate
+            && let Expr::Attribute(attribute) = base
+        {
+            let holder = self.evaluate_quietly(&attribute.value);
+            if let Some(class) = Self::class_of(&holder) {
+                self.learn_attribute(class, attribute.attr.as_str(), value);
+            }
+        }
+        let mut pieces = Vec::new();
+        self.collect_pieces(value_expr, value, &mut pieces);
+        self.facts.stores.push(Store {
+            kind,
+            owner,
+            target: path,
+            target_name,
+            container,
+            value: value.clone(),
+            pieces,
+            range,
+            value_range: value_expr.range(),
+            in_loop: self.in_loop,
+            outlives_loop,
+            mode: self.mode,
+            consumed: self.names.consumed,
+        });
+    }
+
+    /// The parts of a stored literal that carry a graph, or the value itself.
+    fn collect_pieces(&mut self, expr: &'a Expr, value: &Value, pieces: &mut Vec<Piece<'a>>) {
+        let parts: Vec<&'a Expr> = match expr {
+            Expr::Tuple(tuple) => tuple.elts.iter().collect(),
+            Expr::List(list) => list.elts.iter().collect(),
+            Expr::Dict(dict) => dict.items.iter().map(|item| &item.value).collect(),
+            Expr::Call(call) if constructs(call) => {
+                let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+                call.arguments.args.iter().chain(keywords).collect()
+            }
+            _ => {
+                pieces.push(Piece { expr, value: value.clone() });
+                return;
+            }
+        };
+        for part in parts {
+            if pieces.len() > 32 {
+                return;
+            }
+            let value = self.evaluate_quietly(part);
+            self.depth += 1;
+            if self.depth < 24 {
+                self.collect_pieces(part, &value, pieces);
+            }
+            self.depth -= 1;
+        }
+    }
+}
+
+/// `dict(..)` or a constructor, by its capital.
+pub(crate) fn constructs(call: &ExprCall) -> bool {
+    let Some(path) = dotted(&call.func) else { return false };
+    let last = path.rsplit('.').next().unwrap_or(&path);
+    last == "dict"
+        || (last.starts_with(|c: char| c.is_ascii_uppercase()) && !last.ends_with("Loss"))
+}
+
+/// The name under subscripts and `setdefault`: the container itself.
+fn container_base(expr: &Expr) -> &Expr {
+    let mut at = expr;
+    for _ in 0..16 {
+        at = match at {
+            Expr::Subscript(subscript) => &subscript.value,
+            Expr::Call(call) => match &*call.func {
+                Expr::Attribute(a) if matches!(a.attr.as_str(), "setdefault" | "get") => &a.value,
+                _ => return at,
+            },
+            _ => return at,
+        };
+    }
+    at
+}
+
+fn last_name(expr: &Expr) -> String {
+    match expr {
+        Expr::Name(name) => name.id.to_string(),
+        Expr::Attribute(attribute) => attribute.attr.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The other operand of `path + other` or `other + path`.
+fn added_to<'a>(path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<(&'a Expr, bool)> {
+    if dotted(&op.left).as_deref() == Some(path) {
+        return Some((&op.right, true));
+    }
+    (dotted(&op.right).as_deref() == Some(path)).then_some((&*op.left, false))
+}
+
+/// Whether an expression reads a name.
+fn mentions(expr: &Expr, path: &str, depth: usize) -> bool {
+    use ruff_python_ast::visitor::{Visitor, walk_expr};
+    struct Search<'s> {
+        path: &'s str,
+        found: bool,
+    }
+    impl<'a> Visitor<'a> for Search<'_> {
+        fn visit_expr(&mut self, expr: &'a Expr) {
+            if self.found {
+                return;
+            }
+            if matches!(expr, Expr::Name(_) | Expr::Attribute(_))
+                && dotted(expr).as_deref() == Some(self.path)
+            {
+                self.found = true;
+                return;
+            }
+            walk_expr(self, expr);
+        }
+    }
+    let _ = depth;
+    let mut search = Search { path, found: false };
+    search.visit_expr(expr);
+    search.found
+}
+
+/// The tensors that `torch.cat((a, b))` and its kin join.
+pub(crate) fn concatenated(call: &ExprCall) -> Option<&[Expr]> {
+    let Expr::Attribute(attribute) = &*call.func else { return None };
+    if !matches!(
+        attribute.attr.as_str(),
+        "cat" | "concat" | "concatenate" | "vstack" | "hstack" | "stack" | "append"
+    ) {
+        return None;
+    }
+    match call.arguments.args.first()? {
+        Expr::Tuple(tuple) => Some(&tuple.elts),
+        Expr::List(list) => Some(&list.elts),
+        _ => None,
+    }
+}

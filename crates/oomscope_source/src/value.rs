@@ -1,0 +1,226 @@
+//! The abstract value of an expression: what it is, and whether it carries an autograd graph.
+
+use std::rc::Rc;
+
+use ruff_text_size::TextRange;
+
+use crate::index::{ClassId, FunctionId};
+
+/// Whether a value carries a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Graph {
+    /// It does not: a number, a detached tensor.
+    No,
+    /// Nothing is known.
+    #[default]
+    Maybe,
+    /// It does.
+    Yes,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Kind {
+    #[default]
+    Unknown,
+    /// A number, string, shape: no tensor.
+    Plain,
+    Tensor,
+    /// A list, set or deque; its elements are described by the value's own flags.
+    List,
+    /// A mapping.
+    Dict,
+    /// A tuple whose elements are known one by one.
+    Tuple(Rc<[Value]>),
+    /// A neural module: calling it makes a graph.
+    Module,
+    /// A loss function.
+    Criterion,
+    Optimizer,
+    Function(FunctionId),
+    Class(ClassId),
+    Instance(ClassId),
+    /// A caught exception.
+    Exception,
+}
+
+/// Set of small numbers below 64; larger ones share the last place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bits(pub(crate) u64);
+
+impl Bits {
+    pub(crate) fn one(index: usize) -> Bits {
+        Bits(1 << index.min(63))
+    }
+
+    pub(crate) fn union(self, other: Bits) -> Bits {
+        Bits(self.0 | other.0)
+    }
+
+    pub(crate) fn intersection(self, other: Bits) -> Bits {
+        Bits(self.0 & other.0)
+    }
+
+    pub(crate) fn contains_all(self, other: Bits) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    pub(crate) fn contains(self, index: usize) -> bool {
+        self.0 & (1 << index.min(63)) != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |index| self.contains(*index))
+    }
+}
+
+/// An abstract value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Value {
+    pub(crate) kind: Kind,
+    pub(crate) graph: Graph,
+    /// On the host: `.cpu()` was called.
+    pub(crate) host: bool,
+    /// One number: a reduced loss.
+    pub(crate) scalar: bool,
+    /// Integer ids, masks, labels, or a reduction: small beside activations.
+    pub(crate) small: bool,
+    /// Comes out of a model, whether or not recorded.
+    pub(crate) output: bool,
+    /// Graphs that it holds on some path.
+    pub(crate) may: Bits,
+    /// Graphs that it holds on every path.
+    pub(crate) must: Bits,
+    /// Parameters of the function that flow into it with their graph.
+    pub(crate) params: Bits,
+    /// Containers and accumulators that it was read from with their graph.
+    pub(crate) containers: Bits,
+    /// Where its graph comes from.
+    pub(crate) origin: Option<TextRange>,
+}
+
+impl Value {
+    /// A number, string or other thing that is no tensor.
+    pub(crate) fn plain() -> Value {
+        Value { kind: Kind::Plain, graph: Graph::No, ..Value::default() }
+    }
+
+    /// A tensor without a graph.
+    pub(crate) fn detached() -> Value {
+        Value { kind: Kind::Tensor, graph: Graph::No, ..Value::default() }
+    }
+
+    pub(crate) fn of_kind(kind: Kind) -> Value {
+        Value { kind, graph: Graph::No, ..Value::default() }
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.graph == Graph::Yes
+    }
+
+    /// The same data without its graph.
+    pub(crate) fn without_graph(&self) -> Value {
+        Value {
+            kind: if matches!(self.kind, Kind::Tuple(_)) {
+                Kind::Tensor
+            } else {
+                self.kind.clone()
+            },
+            graph: Graph::No,
+            host: self.host,
+            scalar: self.scalar,
+            small: self.small,
+            output: self.output,
+            ..Value::default()
+        }
+    }
+
+    /// A tensor computed from this one.
+    pub(crate) fn derived(&self) -> Value {
+        let mut value = self.clone();
+        if !matches!(value.kind, Kind::Unknown) {
+            value.kind = Kind::Tensor;
+        }
+        value.scalar = false;
+        value
+    }
+
+    /// An element of it: of a tuple, a list, a batch.
+    pub(crate) fn element(&self, index: Option<usize>) -> Value {
+        match (&self.kind, index) {
+            (Kind::Tuple(items), Some(index)) => items.get(index).cloned().unwrap_or_default(),
+            (Kind::Tuple(items), None) => combine(items.iter()),
+            (Kind::List | Kind::Dict, _) => Value { kind: Kind::Unknown, ..self.clone() },
+            (Kind::Plain, _) => Value::default(),
+            _ => Value { scalar: false, ..self.clone() },
+        }
+    }
+}
+
+/// A value made from several together: arithmetic, `cat`, a literal. It carries a graph when one does.
+pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
+    let mut result = Value { kind: Kind::Plain, graph: Graph::No, small: true, ..Value::default() };
+    let mut all_host = true;
+    let mut any = false;
+    for value in values {
+        any = true;
+        if !matches!(value.kind, Kind::Plain) {
+            result.small &= value.small || value.scalar;
+            all_host &= value.host;
+        }
+        result.kind = match (&result.kind, &value.kind) {
+            (Kind::Plain, Kind::Plain) => Kind::Plain,
+            (Kind::Plain | Kind::Tensor, Kind::Tensor) | (Kind::Tensor, _) => Kind::Tensor,
+            _ => Kind::Unknown,
+        };
+        result.graph = match (result.graph, value.graph) {
+            (Graph::Yes, _) | (_, Graph::Yes) => Graph::Yes,
+            (Graph::No, Graph::No) => Graph::No,
+            _ => Graph::Maybe,
+        };
+        result.output |= value.output;
+        result.may = result.may.union(value.may);
+        result.must = result.must.union(value.must);
+        result.params = result.params.union(value.params);
+        result.containers = result.containers.union(value.containers);
+        result.origin = result.origin.or(value.origin);
+    }
+    if result.graph == Graph::Yes {
+        result.kind = Kind::Tensor;
+    }
+    let tensor = !matches!(result.kind, Kind::Plain);
+    result.host = any && tensor && all_host;
+    result.small &= any && tensor;
+    result
+}
+
+/// The value where two paths meet.
+pub(crate) fn join(left: &Value, right: &Value) -> Value {
+    let kind = match (&left.kind, &right.kind) {
+        (Kind::Tuple(a), Kind::Tuple(b)) if a.len() == b.len() => {
+            Kind::Tuple(a.iter().zip(b.iter()).map(|(a, b)| join(a, b)).collect())
+        }
+        (Kind::Plain | Kind::Unknown, other) | (other, Kind::Plain | Kind::Unknown) => {
+            other.clone()
+        }
+        (a, b) if std::mem::discriminant(a) == std::mem::discriminant(b) => a.clone(),
+        _ => Kind::Unknown,
+    };
+    Value {
+        kind,
+        graph: left.graph.max(right.graph),
+        host: left.host && right.host,
+        scalar: left.scalar && right.scalar,
+        small: left.small && right.small,
+        output: left.output || right.output,
+        may: left.may.union(right.may),
+        must: left.must.intersection(right.must),
+        params: left.params.union(right.params),
+        containers: left.containers.union(right.containers),
+        origin: left.origin.or(right.origin),
+    }
+}

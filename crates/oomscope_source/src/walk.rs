@@ -1,0 +1,241 @@
+//! The state of the walk over one function, and what it knows of the rest of the project.
+
+use ruff_python_ast::{Expr, Stmt};
+use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::environment::{Binding, Environment, OuterNames};
+use crate::facts::{Container, Facts, Mode, Summary};
+use crate::imports::dotted;
+use crate::index::{ClassId, FileId, FunctionId, Index};
+use crate::value::{Bits, Graph, Kind, Value};
+
+/// Deeper expressions than this are unknown values.
+pub(crate) const DEEPEST_EXPRESSION: usize = 160;
+
+/// What earlier passes learnt about all functions.
+#[derive(Default)]
+pub(crate) struct Knowledge {
+    pub(crate) summaries: FxHashMap<FunctionId, Summary>,
+    pub(crate) attributes: FxHashMap<(ClassId, String), Value>,
+    pub(crate) outer: OuterNames,
+    /// Mode in which a function runs, by its decorators and callers.
+    pub(crate) modes: FxHashMap<FunctionId, Mode>,
+    /// Functions that hold functions.
+    pub(crate) parents: FxHashSet<FunctionId>,
+}
+
+/// The walk over one function.
+pub(crate) struct Walker<'a, 'p> {
+    pub(crate) index: &'p Index<'a>,
+    pub(crate) knowledge: &'p mut Knowledge,
+    pub(crate) id: FunctionId,
+    pub(crate) file: FileId,
+    pub(crate) class: Option<ClassId>,
+    pub(crate) names: Environment,
+    pub(crate) facts: Facts<'a>,
+    pub(crate) summary: Summary,
+    pub(crate) mode: Mode,
+    pub(crate) in_loop: Option<usize>,
+    pub(crate) in_except: Option<usize>,
+    pub(crate) depth: usize,
+    pub(crate) parameters: Vec<&'a str>,
+    pub(crate) attribute_containers: FxHashMap<String, usize>,
+    pub(crate) globals: FxHashSet<&'a str>,
+}
+
+/// Walks one function and returns what it found. Its final names go to `knowledge`.
+pub(crate) fn walk_function<'a>(
+    index: &Index<'a>,
+    knowledge: &mut Knowledge,
+    id: FunctionId,
+) -> Facts<'a> {
+    let Some(function) = index.function(id) else { return Facts::default() };
+    let mode = knowledge.modes.get(&id).copied().unwrap_or_default();
+    let mut walker = Walker {
+        index,
+        knowledge,
+        id,
+        file: function.file,
+        class: function.class,
+        names: Environment::default(),
+        facts: Facts::default(),
+        summary: Summary::default(),
+        mode,
+        in_loop: None,
+        in_except: None,
+        depth: 0,
+        parameters: Vec::new(),
+        attribute_containers: FxHashMap::default(),
+        globals: FxHashSet::default(),
+    };
+    walker.bind_parameters();
+    walker.walk_body(function.body);
+    walker.finish()
+}
+
+impl<'a> Walker<'a, '_> {
+    fn bind_parameters(&mut self) {
+        let Some(function) = self.index.function(self.id) else { return };
+        let Some(parameters) = function.parameters else { return };
+        let is_static = function
+            .decorators
+            .iter()
+            .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
+        let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
+        let variadic = parameters
+            .vararg
+            .iter()
+            .chain(parameters.kwarg.iter())
+            .map(std::convert::AsRef::as_ref);
+        for (number, parameter) in named.chain(variadic).enumerate() {
+            let name = parameter.name.as_str();
+            self.parameters.push(name);
+            let mut value = Value { params: Bits::one(number), ..Value::default() };
+            if number == 0
+                && !is_static
+                && let Some(class) = self.class
+            {
+                value = Value::of_kind(Kind::Instance(class));
+            } else if let Some(annotation) = parameter.annotation.as_deref() {
+                self.apply_annotation(&mut value, annotation);
+            }
+            self.names.bind(name, Binding { value, ..Binding::default() });
+        }
+    }
+
+    fn apply_annotation(&self, value: &mut Value, annotation: &Expr) {
+        let Some(path) = dotted(annotation) else { return };
+        let last = path.rsplit('.').next().unwrap_or(&path);
+        match last {
+            "int" | "float" | "str" | "bool" | "bytes" | "Path" => *value = Value::plain(),
+            "Module" => value.kind = Kind::Module,
+            "Optimizer" => value.kind = Kind::Optimizer,
+            name => {
+                if let Some(class) = self.index.class_named(self.file, name) {
+                    value.kind = Kind::Instance(class);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Facts<'a> {
+        self.facts.consumed_at_end = self.names.consumed;
+        self.summary.runs_backward = self.facts.runs_backward;
+        self.summary.clears_grads |= self.facts.clears_grads;
+        self.knowledge.summaries.insert(self.id, self.summary);
+        if self.knowledge.parents.contains(&self.id) {
+            self.knowledge.outer.insert(self.id, self.names.into_names());
+        }
+        self.facts
+    }
+
+    pub(crate) fn walk_body(&mut self, body: &'a [Stmt]) {
+        for stmt in body {
+            self.walk_stmt(stmt);
+        }
+    }
+
+    /// A new graph that starts at `range`; a detached tensor where grad is off.
+    pub(crate) fn new_graph(&mut self, range: TextRange) -> Value {
+        if self.mode == Mode::Off {
+            return Value { output: true, ..Value::detached() };
+        }
+        let number = self.facts.graphs.len().min(63);
+        if self.facts.graphs.len() < 64 {
+            self.facts.graphs.push(range);
+        }
+        Value {
+            kind: Kind::Tensor,
+            graph: Graph::Yes,
+            output: true,
+            may: Bits::one(number),
+            must: Bits::one(number),
+            origin: Some(range),
+            ..Value::default()
+        }
+    }
+
+    /// Runs backward on a value: frees its graphs unless told to retain them.
+    pub(crate) fn consume(&mut self, value: &Value, retain: bool) {
+        if !retain {
+            self.names.consumed = self.names.consumed.union(value.must);
+        }
+        self.summary.backward_of = self.summary.backward_of.union(value.params);
+        self.mark_containers(value.containers, |container| container.consumed = true);
+    }
+
+    pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {
+        for number in which.iter() {
+            if let Some(container) = self.facts.containers.get_mut(number) {
+                mark(container);
+            }
+        }
+    }
+
+    pub(crate) fn new_container(&mut self, name: &str, made_in: Option<usize>) -> usize {
+        self.facts.containers.push(Container {
+            name: name.to_owned(),
+            made_in,
+            ..Container::default()
+        });
+        self.facts.containers.len() - 1
+    }
+
+    /// The container number of an attribute path, made on first use.
+    pub(crate) fn attribute_container(&mut self, path: &str) -> usize {
+        if let Some(number) = self.attribute_containers.get(path) {
+            return *number;
+        }
+        let number = self.new_container(path, None);
+        self.attribute_containers.insert(path.to_owned(), number);
+        number
+    }
+
+    /// Looks a name up in the functions and the module around this one.
+    pub(crate) fn outer_binding(&self, name: &str) -> Option<(Binding, bool)> {
+        let mut at = self.index.function(self.id)?.parent;
+        for _ in 0..32 {
+            let id = at?;
+            let parent = self.index.function(id)?.parent;
+            if let Some(binding) = self.knowledge.outer.get(&id).and_then(|names| names.get(name)) {
+                let mut value = binding.value.clone();
+                (value.may, value.must) = (Bits::default(), Bits::default());
+                (value.params, value.containers) = (Bits::default(), Bits::default());
+                if value.graph == Graph::Yes {
+                    value.graph = Graph::Maybe;
+                }
+                return Some((Binding { value, ..Binding::default() }, parent.is_none()));
+            }
+            at = parent;
+        }
+        None
+    }
+
+    /// The class of a value, where it is an instance of a given file's class.
+    pub(crate) fn class_of(value: &Value) -> Option<ClassId> {
+        match value.kind {
+            Kind::Instance(class) | Kind::Class(class) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// Remembers what a class keeps under an attribute.
+    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &str, value: &Value) {
+        let mut kept = value.clone();
+        (kept.may, kept.must) = (Bits::default(), Bits::default());
+        (kept.params, kept.containers) = (Bits::default(), Bits::default());
+        kept.origin = None;
+        let key = (class, name.to_owned());
+        let joined = match self.knowledge.attributes.get(&key) {
+            Some(known) => crate::value::join(known, &kept),
+            None => kept,
+        };
+        self.knowledge.attributes.insert(key, joined);
+    }
+
+    /// Writes down a finished `range` of text as one line, shortened.
+    pub(crate) fn source(&self, node: &impl Ranged) -> &'a str {
+        self.index.file(self.file).map_or("", |file| file.slice(node))
+    }
+}
