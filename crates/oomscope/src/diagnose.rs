@@ -94,7 +94,9 @@ fn evidence(gathered: Gathered) -> Evidence {
             evidence.inputs.push(format!("{} {}", kind_name(input.kind), input.name));
         }
     }
-    evidence.source = oomscope_source::analyse(files);
+    let (source, problems) = oomscope_source::analyse_with_problems(files);
+    evidence.source = source;
+    evidence.problems.extend(problems);
     evidence
 }
 

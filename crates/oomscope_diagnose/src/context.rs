@@ -112,10 +112,11 @@ impl<'a> Context<'a> {
     /// First and last memory figure that the program itself printed, when they rise throughout
     /// and the trace does not say otherwise.
     pub(crate) fn printed_growth(&self) -> Option<(MemorySample, MemorySample)> {
-        let flat = self.snapshot.is_some_and(|snapshot| {
-            snapshot.events > 0 && snapshot.growth.is_none() && snapshot.backward_runs >= 4
-        });
-        if flat {
+        // A trace of several steps knows better than the figures that a program prints.
+        let traced = self
+            .snapshot
+            .is_some_and(|snapshot| snapshot.events > 0 && snapshot.backward_runs >= 4);
+        if traced && self.growth().is_none() {
             return None;
         }
         self.evidence.logs.iter().find_map(|log| rising(&log.samples))

@@ -35,7 +35,8 @@ impl Case {
         };
         let mut support = 25;
         for (input, signal) in context.signals() {
-            let text = format!("{} ({input}, line {})", signal.what, signal.line);
+            let name = input.rsplit(['/', '\\']).next().unwrap_or(input);
+            let text = format!("{} ({name}, line {})", signal.what, signal.line);
             match signal.kind {
                 SignalKind::Decisive(of) if of == cause => case.speaks(88, text),
                 SignalKind::Supports(of) if of == cause => {
@@ -127,9 +128,11 @@ impl Case {
         self.points
     }
 
-    pub(super) fn close(self) -> Assessment {
+    /// The assessment, and the points before they are cut to a confidence: they rank equals.
+    pub(super) fn close(self) -> (i32, Assessment) {
         let confidence = Confidence::percent(u8::try_from(self.points.clamp(0, MOST)).unwrap_or(0));
-        Assessment {
+        let points = self.points;
+        let assessment = Assessment {
             cause: self.cause,
             confidence,
             bytes: self.bytes,
@@ -137,7 +140,8 @@ impl Case {
             evidence_against: self.evidence_against,
             places: self.places,
             settle: self.settle,
-        }
+        };
+        (points, assessment)
     }
 }
 

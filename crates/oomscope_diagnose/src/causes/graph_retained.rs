@@ -29,6 +29,12 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 case.speaks(12, format!("{} of the live bytes outlive their step", percent(share)));
             }
             case.explains(Some(growth.total));
+            if context.is_evaluating() && !growth.backward_ran {
+                case.denies(
+                    30,
+                    "no backward is ever due here: an evaluation need not record the graph at all",
+                );
+            }
         } else if growth.lines.is_empty() {
             case.speaks(
                 30,
@@ -60,7 +66,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 first.bytes, last.bytes, first.line, last.line
             ),
         );
-        case.settle("a snapshot recorded over at least three steps: it shows which lines' blocks outlive their step");
+        if context.growth().is_none() {
+            case.settle("a snapshot recorded over at least three steps: it shows which lines' blocks outlive their step");
+        }
     }
     for joined in
         context.findings_of(Cause::GraphRetained).filter(|joined| joined.is_warm()).take(3)

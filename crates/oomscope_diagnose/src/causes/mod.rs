@@ -97,7 +97,7 @@ pub fn page(cause: Cause) -> &'static str {
 
 /// Every cause, assessed, best first. Without a claim, `unknown` leads when something failed.
 pub(crate) fn assess_all(context: &Context<'_>) -> Vec<Assessment> {
-    let mut assessments: Vec<Assessment> = RULES
+    let mut scored: Vec<(i32, Assessment)> = RULES
         .iter()
         .filter(|rule| rule.cause != Cause::Unknown)
         .map(|rule| {
@@ -106,7 +106,9 @@ pub(crate) fn assess_all(context: &Context<'_>) -> Vec<Assessment> {
             case.close()
         })
         .collect();
-    assessments.sort_by_key(|assessment| std::cmp::Reverse(assessment.confidence));
+    scored.sort_by_key(|(points, _)| std::cmp::Reverse((*points).max(0)));
+    let mut assessments: Vec<Assessment> =
+        scored.into_iter().map(|(_, assessment)| assessment).collect();
     let best = assessments.first().map_or(Confidence::NONE, |assessment| assessment.confidence);
     let undecided = unknown::assessment(context, best);
     let at = if context.failed() && !best.is_claim() { 0 } else { assessments.len() };

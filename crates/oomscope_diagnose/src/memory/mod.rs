@@ -130,6 +130,7 @@ fn activity(trace: &Trace, until: u32, live: &[LiveBlock], stacks: &StackTable<'
     let mut activity = Activity::default();
     let mut last_phase = PhaseKind::Other;
     let mut made = Bytes::ZERO;
+    let mut blocks = 0;
     let mut first_of_forward = until;
     for (EventIndex(index), event) in trace.iter().take(until as usize) {
         if event.kind != EventKind::Alloc {
@@ -140,16 +141,19 @@ fn activity(trace: &Trace, until: u32, live: &[LiveBlock], stacks: &StackTable<'
             PhaseKind::Backward if last_phase != PhaseKind::Backward => {
                 activity.backward_runs += 1;
                 made = Bytes::ZERO;
+                blocks = 0;
                 first_of_forward = until;
             }
             PhaseKind::Optimizer if last_phase != PhaseKind::Optimizer => {
                 activity.optimizer_steps += 1;
                 made = Bytes::ZERO;
+                blocks = 0;
                 first_of_forward = until;
             }
             PhaseKind::Forward => {
                 first_of_forward = first_of_forward.min(index);
                 made += event.size;
+                blocks += 1;
             }
             PhaseKind::Backward | PhaseKind::Optimizer | PhaseKind::Other => {}
         }
@@ -157,7 +161,8 @@ fn activity(trace: &Trace, until: u32, live: &[LiveBlock], stacks: &StackTable<'
             last_phase = phase;
         }
     }
-    if made > Bytes::ZERO {
+    // The first few blocks of a pass are all live, whether a graph is recorded or not.
+    if blocks >= 16 {
         let kept = live
             .iter()
             .filter(|block| block.allocated_at.is_some_and(|at| at >= EventIndex(first_of_forward)))

@@ -88,7 +88,7 @@ impl<'a> StackTable<'a> {
         let frames: Vec<&Frame> = self.stacks.frames_of(stack).collect();
         let user: Vec<&Frame> =
             frames.iter().copied().filter(|frame| frame.origin() == FrameOrigin::User).collect();
-        let phase = phase_of(frames.iter().copied());
+        let phase = phase(&frames);
         let forward = user.iter().rev().find(|frame| frame.function == "forward");
         StackSummary {
             place: user.first().map(|frame| frame.place()),
@@ -132,6 +132,21 @@ impl<'a> StackTable<'a> {
             }
             role => role,
         }
+    }
+}
+
+/// What the program was doing. The interpreter's own C++ frames say nothing of it; a stack without
+/// Python in autograd's engine is the backward thread.
+fn phase(frames: &[&Frame]) -> Phase {
+    let python = || frames.iter().copied().filter(|frame| frame.origin() != FrameOrigin::Native);
+    let in_engine = |frame: &&Frame| {
+        frame.function.contains("autograd::Engine") || frame.function.contains("Backward0::apply")
+    };
+    match phase_of(python()) {
+        Phase::Unknown if python().next().is_none() && frames.iter().any(in_engine) => {
+            Phase::Backward
+        }
+        phase => phase,
     }
 }
 

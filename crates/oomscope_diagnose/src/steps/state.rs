@@ -29,7 +29,7 @@ pub(crate) fn capture(context: &Context<'_>) -> StateStep {
         state("other processes", Some(others).filter(|bytes| *bytes > Bytes::ZERO));
     }
     if let Some(snapshot) = context.snapshot {
-        let from = format!("{}, {}", snapshot.input, moment_words(snapshot));
+        let from = format!("{}, {}", file_name(&snapshot.input), event_words(snapshot));
         let mut add = |name, bytes: Bytes, always: bool| {
             let known = figures.iter().any(|figure: &Figure| figure.name == name);
             if !known && (always || bytes > Bytes::ZERO) {
@@ -73,7 +73,7 @@ fn log_name<'a>(context: &Context<'a>, failure: &oomscope_model::Failure) -> &'a
         .logs
         .iter()
         .find(|log| log.failures.iter().any(|other| std::ptr::eq(other, failure)))
-        .map_or("text", |log| log.input.as_str())
+        .map_or("text", |log| file_name(&log.input))
 }
 
 fn moment(context: &Context<'_>) -> String {
@@ -81,6 +81,18 @@ fn moment(context: &Context<'_>) -> String {
         (Some(snapshot), _) => format!("device {} {}", snapshot.device.0, moment_words(snapshot)),
         (None, Some(failure)) => format!("as the error text states it ({})", failure.exception),
         (None, None) => "no failure and no snapshot was given".to_owned(),
+    }
+}
+
+/// The last part of a path: tables are narrow, and the inputs stand above with their whole names.
+fn file_name(input: &str) -> &str {
+    input.rsplit(['/', '\\']).next().unwrap_or(input)
+}
+
+fn event_words(snapshot: &SnapshotEvidence) -> String {
+    match snapshot.moment {
+        Moment::Oom { event, .. } | Moment::Peak { event } => format!("event {}", event.0),
+        Moment::End => "at the dump".to_owned(),
     }
 }
 
