@@ -24,7 +24,7 @@ fn page(name: &str) -> Result<String> {
     if let Ok(cause) = wanted.parse::<Cause>() {
         return Ok(oomscope_diagnose::cause_page(cause).to_owned());
     }
-    if let Some(rule) = oomscope_source::rule(&wanted) {
+    if let Some(rule) = oomscope_source::rule(&wanted).or_else(|| oomscope_source::rule(&wanted.to_uppercase())) {
         return Ok(rule.doc.to_owned());
     }
     let near: Vec<&str> = names()

@@ -37,11 +37,13 @@ impl Bytes {
     }
 
     /// The difference, or zero when `other` is larger. For sizes where a deficit means "none left".
+    #[must_use]
     pub const fn saturating_sub(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_sub(other.0))
     }
 
     /// `self × factor`, saturating.
+    #[must_use]
     pub const fn times(self, factor: u64) -> Bytes {
         Bytes(self.0.saturating_mul(factor))
     }

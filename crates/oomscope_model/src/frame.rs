@@ -29,7 +29,7 @@ impl Frame {
     /// `dist-packages`, `lib/python3.x` and frozen or generated modules.
     pub fn origin(&self) -> FrameOrigin {
         let file = self.file.replace('\\', "/");
-        let is_python = file.ends_with(".py")
+        let is_python = ends_in_py(&file)
             || file.starts_with("<ipython-input")
             || file.starts_with("/tmp/ipykernel")
             || file.contains("/ipykernel_")
@@ -117,6 +117,11 @@ impl Phase {
             Phase::Unknown => "unknown",
         }
     }
+}
+
+/// Recorded paths keep their case, Windows' included.
+fn ends_in_py(file: &str) -> bool {
+    file.len() >= 3 && file.get(file.len() - 3..).is_some_and(|ending| ending.eq_ignore_ascii_case(".py"))
 }
 
 #[cfg(test)]

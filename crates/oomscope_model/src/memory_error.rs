@@ -27,11 +27,11 @@ pub enum Framework {
     Tf,
     /// Triton, the kernel compiler.
     Triton,
-    /// PaddlePaddle.
+    /// `PaddlePaddle`.
     Paddle,
     /// llama.cpp and ggml.
     LlamaCpp,
-    /// CuPy and RAPIDS.
+    /// `CuPy` and RAPIDS.
     Cupy,
     /// Ray.
     Ray,
