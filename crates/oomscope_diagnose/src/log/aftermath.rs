@@ -25,6 +25,11 @@ pub(crate) fn settle(text: &str, mut found: Vec<Candidate>, root_rank: Option<u3
         }
     }
     if let Some(root) = root_rank
+        && let [only] = found.iter_mut().filter(|c| c.form == Form::Death).collect::<Vec<_>>().as_mut_slice()
+    {
+        only.failure.rank = only.failure.rank.or(Some(root));
+    }
+    if let Some(root) = root_rank
         && let Some(at) = found.iter().position(|candidate| {
             candidate.failure.rank == Some(root) && !candidate.failure.caught && !follows(&candidate.failure)
         })

@@ -6,7 +6,8 @@ use oomscope_model::{Bytes, Framework, MemoryError};
 use super::figures::{Recognised, number_in, patterns, size_in};
 
 patterns! {
-    TF = r"(?i)OOM when allocating tensor with shape\s*(\[[0-9, ]*\])(?: and type (\w+))?|ran out of memory trying to allocate ({S})|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,40} from device: CUDA_ERROR_OUT_OF_MEMORY";
+    TF = r"(?i)OOM when allocating tensor with shape|ran out of memory trying to allocate {S}|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,40} from device: CUDA_ERROR_OUT_OF_MEMORY";
+    TF_SHAPE = r"(?i)OOM when allocating tensor with shape\s*(\[[0-9, ]*\])(?: and type (\w+))?";
     TF_TRYING = r"(?i)ran out of memory trying to allocate ({S})";
     TF_DEVICE = r"(?i)device:GPU:(\d{1,4})|\bGPU_(\d{1,4})_bfc";
     XLA = r"(?i)RESOURCE_EXHAUSTED:|XlaRuntimeError|JaxRuntimeError|Ran out of memory in memory space hbm|\bjax\w*\.\w*.{0,80}out of memory";
@@ -69,11 +70,14 @@ fn first_size(regex: &std::sync::LazyLock<regex::Regex>, message: &str) -> Optio
 }
 
 fn tensorflow(message: &str) -> Recognised {
-    let mut recognised = Recognised::failure("RESOURCE_EXHAUSTED", Framework::Tf);
+    // JAX allocates with the same BFC allocator.
+    let is_jax = message.contains("xla/") || message.contains("jax");
+    let library = if is_jax { Framework::Jax } else { Framework::Tf };
+    let mut recognised = Recognised::failure("RESOURCE_EXHAUSTED", library);
     let memory = &mut recognised.memory;
     memory.device_index = first_number(&TF_DEVICE, message);
     memory.requested = size_in(&TF_TRYING, message).or_else(|| {
-        let found = TF.captures(message)?;
+        let found = TF_SHAPE.captures(message)?;
         tensor_bytes(found.get(1)?.as_str(), found.get(2)?.as_str())
     });
     recognised

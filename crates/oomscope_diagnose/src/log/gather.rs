@@ -65,6 +65,8 @@ pub(crate) struct Gathered {
 
 /// More candidates than this are not kept: a loop that catches errors prints them without end.
 const MOST_CANDIDATES: usize = 512;
+/// Nor more phrases.
+const MOST_PHRASES: usize = 4096;
 /// An escaped text (JSON, Python `repr`) is opened this deep.
 const MOST_NESTING: usize = 2;
 
@@ -91,9 +93,11 @@ fn scan(text: &str, place: Place, gathered: &mut Gathered) {
         if offset < resume {
             continue;
         }
-        if gathered.candidates.len() >= MOST_CANDIDATES {
-            return;
+        if gathered.candidates.len() > MOST_CANDIDATES {
+            // The first failures and the last ones tell most.
+            gathered.candidates.remove(MOST_CANDIDATES / 2);
         }
+        gathered.phrases.truncate(MOST_PHRASES);
         let span = line_at(text, offset, resume);
         resume = span.end.max(offset.saturating_add(1));
         number += if place.is_fixed { 0 } else { feeds(text, counted, span.start) };

@@ -1,7 +1,7 @@
 //! What was printed more than once becomes one failure: chained exceptions, a message that is
 //! repeated, neighbouring lines that each state a part.
 
-use oomscope_model::{Bytes, Failure, MemoryError};
+use oomscope_model::{Bytes, Failure, Framework, MemoryError};
 
 use super::figures::count;
 use super::gather::{Candidate, Form};
@@ -68,10 +68,10 @@ fn is_traceback(candidate: &Candidate) -> bool {
 }
 
 fn frameworks_agree(one: &MemoryError, other: &MemoryError) -> bool {
-    use oomscope_model::Framework::{Nccl, Torch};
+    use oomscope_model::Framework::{Jax, Nccl, Tf, Torch};
     match (one.framework, other.framework) {
         (Some(one), Some(other)) => {
-            one == other || matches!((one, other), (Nccl, Torch) | (Torch, Nccl))
+            one == other || matches!((one, other), (Nccl, Torch) | (Torch, Nccl) | (Tf, Jax))
         }
         _ => true,
     }
@@ -138,7 +138,11 @@ fn complete(failure: &mut Failure, other: Failure) {
         failure.phase = other.phase;
     }
     let (Some(memory), Some(more)) = (&mut failure.memory, other.memory) else { return };
-    memory.framework = memory.framework.or(more.framework);
+    // Only JAX itself says that the allocator, shared with TensorFlow, was its own.
+    memory.framework = match (memory.framework, more.framework) {
+        (Some(Framework::Tf), Some(Framework::Jax)) => Some(Framework::Jax),
+        (known, other) => known.or(other),
+    };
     memory.requested = memory.requested.or(more.requested);
     memory.device_index = memory.device_index.or(more.device_index);
     memory.capacity = memory.capacity.or(more.capacity);

@@ -148,7 +148,7 @@ fn phase_of_code(code: &str) -> Phase {
 }
 
 patterns! {
-    SERVER_TEXT = r"(?i)cache blocks|on startup is less than desired|KV cache is needed|Capture cuda graph failed|memory profiling|dummy requests|mem-fraction-static|stored in (?:the )?KV cache|tokens that can be stored";
+    SERVER_TEXT = r"(?i)cache blocks|on startup is less than desired|KV cache is needed|Capture cuda graph failed|memory profiling|dummy requests|mem-fraction-static|stored in (?:the )?KV cache|tokens that can be stored|prefill tokens|Warming up model";
     LOADING_TEXT = r"(?i)Loading checkpoint|loading model|load_model|quantized model|allocate \w+ buffer|Loading (?:safetensors|weights)";
     COLLECTIVE_TEXT = r"(?i)NCCL";
 }

@@ -44,6 +44,7 @@ pub(crate) fn read_samples(text: &str) -> Vec<MemorySample> {
         return Vec::new();
     }
     let (mut number, mut counted, mut resume) = (1, 0, 0);
+    let (mut seen, mut stride) = (0_usize, 1_usize);
     for found in HINT.find_iter(text) {
         if found.start() < resume {
             continue;
@@ -52,7 +53,11 @@ pub(crate) fn read_samples(text: &str) -> Vec<MemorySample> {
         resume = span.end.max(found.end());
         number += super::lines::feeds(text, counted, span.start);
         counted = span.start;
-        if span.end - span.start < LONGEST_LINE / 4 {
+        seen += 1;
+        if seen.is_multiple_of(MOST_SAMPLES * 4) {
+            stride = stride.saturating_mul(2);
+        }
+        if seen.is_multiple_of(stride) && span.end - span.start < LONGEST_LINE / 4 {
             read_line(span.of(text), number, &mut series);
         }
         if line_after(text, span).is_none() {

@@ -10,7 +10,8 @@ use super::lines::{Span, line_after, line_before};
 use super::prefix::strip;
 
 patterns! {
-    HEADER = r"(?i)Traceback \(most recent call last\)";
+    // Ray opens a remote traceback with the task instead.
+    HEADER = r"(?i)Traceback \(most recent call last\)|\bray::\S+ \(pid=";
     FRAME = r#"^\s*File "?([^",]+?)"?, line (\d{1,9})(?:, in (.+))?$"#;
     LOOSE = r"^\s*([\w./\\-]+\.py),? line (\d{1,9}),? in ([\w.<>]+)";
     NOTEBOOK = r"^(?:File )?(\S+\.py|Cell In ?\[\d+\]|<ipython-input-[^>]+>)(?::(\d{1,9})|, line (\d{1,9}))?,? in (.+?)(?:\(.*)?$";

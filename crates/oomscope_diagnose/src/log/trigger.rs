@@ -8,6 +8,7 @@ use regex::Regex;
 static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
         r"traceback \(most recent call last\)",
+        r"ray::[^ ]+ \(pid=",
         r"out\s+of\s+memory",
         r"out_of_memory",
         r"outofmemory",
@@ -39,7 +40,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"find an engine to",
         r"valid cuDNN algorithm",
         r"INTERNAL ASSERT FAILED",
-        r"device-side assert",
+        r"device-side assert triggered",
         r"Assertion `",
         r"illegal memory access",
         r"cuda failure",
@@ -62,6 +63,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"terminated abruptly",
         r"memory limit",
         r"low on memory",
+        r"memory pressure",
         r"system memory",
         r"insufficient memory",
         r"smaller than requested bytes",

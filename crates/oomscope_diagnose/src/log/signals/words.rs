@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use oomscope_model::Cause;
 use oomscope_model::Signal;
 use oomscope_model::SignalKind::{self, Contradicts, Decisive, Supports};
-use regex::Regex;
+use regex::{Regex, RegexSet};
 
 use crate::log::{figures, host, torch};
 
@@ -46,7 +46,7 @@ const PHRASES: &[Phrase] = &[
     phrase(r"(?i)Failed to CUDA (?:calloc|malloc)\w* (?:async )?(?:\d+ / )?(\d+) bytes", Decisive(Cause::NonTorchMemory), "NCCL itself could not get {1} bytes from the device"),
     phrase(r"(?i)NCCL.{0,160}Cuda failure[^a-z]{0,8}out of memory", Decisive(Cause::NonTorchMemory), "NCCL's own allocation failed: memory outside PyTorch's allocator"),
     phrase(r"(?i)Error while creating shared memory segment", Decisive(Cause::HostMemory), "NCCL could not create its shared-memory segment: /dev/shm is too small"),
-    phrase(r"(?i)device-side assert|Assertion `[^`]*(?:Index|index|idx|< ?n_classes|numClasses|SelectDim)[^`]*` failed|indexSelect\w*Index", Decisive(Cause::NotOutOfMemory), "a kernel assertion failed (an index or label out of range); errors after it blame the wrong thing"),
+    phrase(r"(?i)device-side assert triggered|Assertion `[^`]*(?:Index|index|idx|< ?n_classes|numClasses|SelectDim)[^`]*` failed|indexSelect\w*Index", Decisive(Cause::NotOutOfMemory), "a kernel assertion failed (an index or label out of range); errors after it blame the wrong thing"),
     phrase(r"(?i)illegal memory access", Supports(Cause::NotOutOfMemory), "an illegal memory access: errors after it blame the wrong thing"),
     phrase(r"(?i)NVML_SUCCESS\s*==\s*r\w*\s+INTERNAL ASSERT", Supports(Cause::DriverRefusal), "PyTorch ran out of memory and could not ask the driver (NVML) about it, as under MIG or WSL"),
     phrase(r"17179869184\.00 GiB memory in use", Supports(Cause::DriverRefusal), "the driver cannot tell this process's use (printed as 2^64 bytes), as on WSL and integrated GPUs"),
@@ -59,16 +59,22 @@ const PHRASES: &[Phrase] = &[
     phrase(r"(?i)Error out of memory at line \d+", Supports(Cause::NonTorchMemory), "bitsandbytes allocated outside PyTorch's allocator and was refused"),
 ];
 
-static COMPILED: LazyLock<Vec<(Regex, &'static Phrase)>> = LazyLock::new(|| {
-    PHRASES.iter().map(|phrase| (figures::pattern(phrase.pattern), phrase)).collect()
+/// One automaton tells which phrases occur; only their groups are searched for again.
+static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(PHRASES.iter().map(|phrase| phrase.pattern)).expect("the patterns are valid")
 });
+
+static COMPILED: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| PHRASES.iter().map(|phrase| figures::pattern(phrase.pattern)).collect());
 
 /// What the words of one message say.
 pub(super) fn phrases(message: &str, line: usize) -> Vec<Signal> {
-    let mut found: Vec<Signal> = COMPILED
-        .iter()
-        .filter_map(|(regex, phrase)| {
-            let groups = regex.captures(message)?;
+    let mut found: Vec<Signal> = ANY
+        .matches(message)
+        .into_iter()
+        .filter_map(|at| {
+            let phrase = PHRASES.get(at)?;
+            let groups = COMPILED.get(at)?.captures(message)?;
             Some(Signal { kind: phrase.kind, line, what: fill(phrase.what, &groups) })
         })
         .collect();
