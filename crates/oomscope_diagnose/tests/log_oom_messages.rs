@@ -80,7 +80,8 @@ fn judge_figure(row: &Value, key: &str, got: Option<f64>) -> Verdict {
         };
     };
     let tolerance = row["facts_tolerance"][key].as_f64().unwrap_or(0.0);
-    if lenient.iter().filter_map(Value::as_f64).any(|value| close(got, value, tolerance, is_exact)) {
+    if lenient.iter().filter_map(Value::as_f64).any(|value| close(got, value, tolerance, is_exact))
+    {
         return if want.is_some() { Verdict::Right } else { Verdict::NothingToJudge };
     }
     if let Some(want) = want {
@@ -103,7 +104,9 @@ fn same_processes(got: &[OtherProcess], want: &Value) -> bool {
             let tolerance = if bytes >= 1_073_741_824.0 { 0.005 * 1_073_741_824.0 } else { 0.0 };
             got.iter().any(|found| {
                 Some(found.pid) == process["pid"].as_u64()
-                    && found.bytes.is_some_and(|Bytes(got)| close(got as f64, bytes, tolerance, false))
+                    && found
+                        .bytes
+                        .is_some_and(|Bytes(got)| close(got as f64, bytes, tolerance, false))
             })
         })
 }
@@ -129,11 +132,16 @@ fn judge_named(row: &Value, memory: &MemoryError) -> [(&'static str, Verdict); 2
         row[key].as_array().is_some_and(|accepted| accepted.contains(value))
     };
     let is_memory = Value::Bool(memory.is_memory_error);
-    let kind = if accepts("is_memory_error_accept", &is_memory) { Verdict::Right } else { Verdict::Wrong };
+    let kind =
+        if accepts("is_memory_error_accept", &is_memory) { Verdict::Right } else { Verdict::Wrong };
     let framework = match memory.framework {
-        Some(framework) if accepts("framework_accept", &Value::from(framework.name())) => Verdict::Right,
+        Some(framework) if accepts("framework_accept", &Value::from(framework.name())) => {
+            Verdict::Right
+        }
         Some(_) => Verdict::Wrong,
-        None if !memory.is_memory_error && accepts("is_memory_error_accept", &Value::Bool(false)) => {
+        None if !memory.is_memory_error
+            && accepts("is_memory_error_accept", &Value::Bool(false)) =>
+        {
             Verdict::NothingToJudge
         }
         None => Verdict::Missing,
@@ -180,7 +188,15 @@ fn stated_figures_are_read_from_nearly_every_real_text() {
         clean += usize::from(misses == wrong);
         if std::env::var_os("OOMSCOPE_PRINT").is_some() {
             for failure in &evidence.failures {
-                println!("  {name} L{} {} caught={} follows={} phase={:?} frames={}", failure.line, failure.exception, failure.caught, failure.follows_another, failure.phase, failure.traceback.len());
+                println!(
+                    "  {name} L{} {} caught={} follows={} phase={:?} frames={}",
+                    failure.line,
+                    failure.exception,
+                    failure.caught,
+                    failure.follows_another,
+                    failure.phase,
+                    failure.traceback.len()
+                );
             }
             for signal in &evidence.signals {
                 println!("    {:?} L{} {}", signal.kind, signal.line, signal.what);
@@ -189,7 +205,10 @@ fn stated_figures_are_read_from_nearly_every_real_text() {
         }
     }
     let share = f64::from(right) / f64::from(right + wrong).max(1.0);
-    println!("{right} right, {wrong} wrong or missing, {spurious} spurious: {:.1} %", share * 100.0);
+    println!(
+        "{right} right, {wrong} wrong or missing, {spurious} spurious: {:.1} %",
+        share * 100.0
+    );
     println!("{clean} of {} texts with every fact right", rows.len());
     assert!(share >= 0.97, "only {:.1} % of the stated figures are right", share * 100.0);
     assert!(spurious <= 3, "{spurious} figures were made up");

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_message_is_not_part_of_it() {
-        let text = "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
+        let text =
+            "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
         assert_eq!(joined(text), "CUDA out of memory. Tried to allocate 1.00 GiB.");
     }
 

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn nccl_names_the_size_that_it_could_not_get() {
-        let found = recognise("include/alloc.h:185 NCCL WARN Failed to CUDA calloc 4194304 bytes").unwrap();
+        let found =
+            recognise("include/alloc.h:185 NCCL WARN Failed to CUDA calloc 4194304 bytes").unwrap();
         assert_eq!(found.memory.framework, Some(Framework::Nccl));
         assert_eq!(found.memory.requested, Some(Bytes::from_mib(4)));
     }

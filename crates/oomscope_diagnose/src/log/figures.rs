@@ -36,7 +36,9 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     // The more specific first: a vLLM budget error may quote CUDA, a ggml line never is PyTorch's.
     serving::recognise(message)
         .or_else(|| frameworks::recognise(message))
-        .or_else(|| if message.contains("CUDA out of memory") { None } else { host::recognise(message) })
+        .or_else(|| {
+            if message.contains("CUDA out of memory") { None } else { host::recognise(message) }
+        })
         .or_else(|| compute::recognise(message))
         .or_else(|| torch::recognise(message))
 }

@@ -201,9 +201,9 @@ fn read_message(
     traceback::taken_lines(text, at.span, joined.last, &mut lines);
     taken.extend(lines);
     let (lead, exception, message) = split_class(&message);
-    let is_death = recognised.as_ref().is_some_and(|found| {
-        matches!(found.word, "Killed" | "SIGKILL" | "oom_kill")
-    });
+    let is_death = recognised
+        .as_ref()
+        .is_some_and(|found| matches!(found.word, "Killed" | "SIGKILL" | "oom_kill"));
     let form = match (&recognised, exception.is_empty()) {
         _ if is_death => Form::Death,
         (None, _) => Form::Note,
@@ -237,11 +237,15 @@ fn read_message(
 /// A message that was wrapped before its telling words: `CUDA out of` / `memory. Tried …`.
 fn with_line_above(text: &str, span: Span, words: &str) -> String {
     let first = words.split(' ').next().unwrap_or("");
-    let starts_inside = first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
+    let starts_inside =
+        first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
-        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"].iter().any(|word| above.contains(word)) {
+        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"]
+            .iter()
+            .any(|word| above.contains(word))
+        {
             return format!("{above} {words}");
         }
     }
@@ -301,9 +305,23 @@ fn split_class(message: &str) -> (String, String, String) {
 
 fn is_lead_in(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
-    ["retry", "skip", "; trying", "trying again", "trying with", "fall back", "falling back", "reducing", "does not fit", "error processing", "generation error", "caught", "first error"]
-        .iter()
-        .any(|word| lower.contains(word))
+    [
+        "retry",
+        "skip",
+        "; trying",
+        "trying again",
+        "trying with",
+        "fall back",
+        "falling back",
+        "reducing",
+        "does not fit",
+        "error processing",
+        "generation error",
+        "caught",
+        "first error",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 fn rank_in(message: &str) -> Option<u32> {

@@ -32,12 +32,18 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     }
     if EXIT.is_match(message) {
         let is_torch = ["local_rank", "torch", "pid:", "ChildFailed", "traceback :"];
-        let framework =
-            if is_torch.iter().any(|word| message.contains(word)) { Framework::Torch } else { Framework::Os };
+        let framework = if is_torch.iter().any(|word| message.contains(word)) {
+            Framework::Torch
+        } else {
+            Framework::Os
+        };
         return Some(Recognised::failure("SIGKILL", framework));
     }
     if CPU.is_match(message) {
-        let framework = if message.contains("CPUAllocator") || message.contains("alloc_cpu") || message.contains("pinned") {
+        let framework = if message.contains("CPUAllocator")
+            || message.contains("alloc_cpu")
+            || message.contains("pinned")
+        {
             Framework::Torch
         } else {
             Framework::Os
@@ -89,7 +95,10 @@ mod tests {
     fn each_death_by_the_host_is_recognised() {
         for (message, framework) in [
             ("slurmstepd: error: Detected 2 oom_kill events in StepId=1.0.", Framework::Slurm),
-            ("failed (exitcode: -9) local_rank: 3 (pid: 11) of binary: /usr/bin/python", Framework::Torch),
+            (
+                "failed (exitcode: -9) local_rank: 3 (pid: 11) of binary: /usr/bin/python",
+                Framework::Torch,
+            ),
             ("Last State: Terminated Reason: OOMKilled Exit Code: 137", Framework::Os),
             ("Task was killed due to the node running low on memory.", Framework::Ray),
             ("DataLoader worker (pid 7) is killed by signal: Killed.", Framework::Torch),
@@ -104,7 +113,9 @@ mod tests {
 
     #[test]
     fn the_cpu_allocator_names_its_size() {
-        let found = recognise("DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes.").unwrap();
+        let found =
+            recognise("DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes.")
+                .unwrap();
         assert_eq!(found.memory.requested, Some(Bytes(4096)));
     }
 

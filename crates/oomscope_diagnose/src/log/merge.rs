@@ -48,14 +48,19 @@ fn is_same(earlier: &Candidate, later: &Candidate) -> bool {
     if both_died {
         return true;
     }
-    let says_the_same = first.message == second.message
-        || contains_message(&first.message, &second.message);
+    let says_the_same =
+        first.message == second.message || contains_message(&first.message, &second.message);
     if says_the_same && figures_agree(one, other) {
         return is_near || count(one) > 2 || first.message.len() > 60;
     }
-    is_near && !(is_traceback(earlier) && is_traceback(later)) && frameworks_agree(one, other) && figures_agree(one, other)
-        && !(is_traceback(earlier) != is_traceback(later) && one.is_memory_error != other.is_memory_error)
-        && earlier.form != Form::Death && later.form != Form::Death
+    is_near
+        && !(is_traceback(earlier) && is_traceback(later))
+        && frameworks_agree(one, other)
+        && figures_agree(one, other)
+        && !(is_traceback(earlier) != is_traceback(later)
+            && one.is_memory_error != other.is_memory_error)
+        && earlier.form != Form::Death
+        && later.form != Form::Death
 }
 
 fn contains_message(one: &str, other: &str) -> bool {
@@ -101,7 +106,9 @@ fn absorb(earlier: &mut Candidate, later: Candidate) {
         (Some(_), None) => false,
         // Without memory in either, the last exception is the one that ended the program.
         (None, None) => true,
-        (Some(one), Some(other)) => count(other) > count(one) && earlier.failure.traceback.is_empty(),
+        (Some(one), Some(other)) => {
+            count(other) > count(one) && earlier.failure.traceback.is_empty()
+        }
     };
     if earlier.failure.rank.is_none() {
         earlier.failure.rank = failure.rank;
