@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 /// CSI and OSC sequences; a log viewer may have dropped the escape byte (`[0m`).
 static ESCAPES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|(?:\^\[|␛)\[[0-9;]*m|#x1B\[[0-9;]*m|\[[0-9]{1,2}(?:;[0-9]{1,3})*m")
-        .expect("the pattern is valid")
+    ascii::compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|(?:\^\[|␛)\[[0-9;]*m|#x1B\[[0-9;]*m|\[[0-9]{1,2}(?:;[0-9]{1,3})*m")
 });
 
 const ENTITIES: [(&str, &str); 8] = [

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use oomscope_model::{Framework, MemoryError};
 use regex::Regex;
 
-use super::{compute, frameworks, host, serving, torch, units};
+use super::{ascii, compute, frameworks, host, serving, torch, units};
 
 /// A message that a recogniser knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
 
 /// A lazily compiled pattern in which `{S}` stands for a size.
 pub(crate) fn pattern(pattern: &str) -> Regex {
-    Regex::new(&pattern.replace("{S}", units::SIZE)).expect("the pattern is valid")
+    ascii::compile(&pattern.replace("{S}", units::SIZE))
 }
 
 /// Declares patterns of this folder as statics.

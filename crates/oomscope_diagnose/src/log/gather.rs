@@ -2,8 +2,10 @@
 //! telling phrase is kept with its line. What belongs together is decided later, in `merge`.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use oomscope_model::{Failure, Phase, Signal};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::block;
 use super::clean::{clean, unescape};
@@ -59,12 +61,17 @@ pub(crate) enum Form {
 pub(crate) struct Gathered {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) phrases: Vec<Signal>,
+    /// How often a line with trigger words was met, by its hash.
+    sightings: FxHashMap<u64, u8>,
     /// The rank that torchrun's summary names as the first to fail.
     pub(crate) root_rank: Option<u32>,
 }
 
 /// More candidates than this are not kept: a loop that catches errors prints them without end.
 const MOST_CANDIDATES: usize = 512;
+/// A loop that catches an error prints the same line without end: from here on it tells nothing.
+const MOST_SIGHTINGS: u8 = 16;
+const MOST_KNOWN_LINES: usize = 1 << 16;
 /// Nor more phrases.
 const MOST_PHRASES: usize = 4096;
 /// An escaped text (JSON, Python `repr`) is opened this deep.
@@ -115,9 +122,21 @@ fn scan(text: &str, place: Place, gathered: &mut Gathered) {
         let at = At { span, number, is_fixed: place.is_fixed };
         if traceback::is_header(stripped.text) {
             read_traceback(text, &at, &mut taken, gathered);
-        } else {
+        } else if !gathered.is_worn_out(&stripped) {
             read_message(text, &at, &stripped, &mut taken, gathered);
         }
+    }
+}
+
+impl Gathered {
+    fn is_worn_out(&mut self, stripped: &Stripped<'_>) -> bool {
+        let key = FxBuildHasher.hash_one((stripped.text, stripped.rank));
+        if self.sightings.len() >= MOST_KNOWN_LINES && !self.sightings.contains_key(&key) {
+            return false;
+        }
+        let sightings = self.sightings.entry(key).or_default();
+        *sightings = sightings.saturating_add(1);
+        *sightings > MOST_SIGHTINGS
     }
 }
 

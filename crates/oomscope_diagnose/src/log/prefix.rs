@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 /// A line without its prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stripped<'a> {
@@ -67,7 +69,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let anchored = |table: &[&str]| {
         table
             .iter()
-            .map(|pattern| Regex::new(&format!(r"^\s*{pattern}")).expect("the pattern is valid"))
+            .map(|pattern| ascii::compile(&format!(r"^\s*{pattern}")))
             .collect::<Vec<_>>()
     };
     let all: Vec<String> =
@@ -76,7 +78,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         ranked: anchored(RANKED),
         sourced: anchored(SOURCED),
         plain: anchored(PLAIN),
-        any: Regex::new(&format!(r"^\s*(?:{})", all.join("|"))).expect("the pattern is valid"),
+        any: ascii::compile(&format!(r"^\s*(?:{})", all.join("|"))),
     }
 });
 

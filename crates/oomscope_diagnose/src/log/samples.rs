@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use oomscope_model::{Bytes, MemorySample};
 use regex::Regex;
 
+use super::ascii;
 use super::clean::clean;
 use super::figures::patterns;
 use super::lines::{LONGEST_LINE, Span, line_after};
@@ -19,7 +20,7 @@ const MOST_SAMPLES: usize = 4096;
 const MOST_SERIES: usize = 64;
 
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b").expect("the pattern is valid")
+    ascii::compile(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b")
 });
 
 patterns! {

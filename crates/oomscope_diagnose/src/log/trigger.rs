@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
         r"traceback \(most recent call last\)",
@@ -77,7 +79,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"create_graph=True will create",
         r"running scaled_dot_product|flash.?att(?:entio)?n.{0,30}not (?:installed|available)",
     ];
-    Regex::new(&format!("(?i){}", words.join("|"))).expect("the pattern is valid")
+    ascii::compile(&format!("(?i){}", words.join("|")))
 });
 
 /// Byte offsets of trigger words, in order.

@@ -7,7 +7,7 @@ use oomscope_model::Signal;
 use oomscope_model::SignalKind::{self, Contradicts, Decisive, Supports};
 use regex::{Regex, RegexSet};
 
-use crate::log::{figures, host, torch};
+use crate::log::{ascii, figures, host, torch};
 
 struct Phrase {
     pattern: &'static str,
@@ -205,7 +205,7 @@ const PHRASES: &[Phrase] = &[
 
 /// One automaton tells which phrases occur; only their groups are searched for again.
 static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSet::new(PHRASES.iter().map(|phrase| phrase.pattern)).expect("the patterns are valid")
+    RegexSet::new(PHRASES.iter().map(|phrase| ascii::restrict(phrase.pattern))).expect("the patterns are valid")
 });
 
 static COMPILED: LazyLock<Vec<Regex>> =
