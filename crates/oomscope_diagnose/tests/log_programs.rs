@@ -1,6 +1,8 @@
 //! What failing programs printed: the failure's line, frames and phase. Skips where the corpus
 //! of programs is absent.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout)] // tests read files and say what they skip
+
 use std::fs;
 use std::path::PathBuf;
 

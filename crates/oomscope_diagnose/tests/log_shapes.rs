@@ -1,5 +1,7 @@
 //! The shapes in which logs arrive: ranks, wrapping, progress bars, chains, paste, noise.
 
+#![allow(clippy::format_push_string, clippy::format_collect)] // the texts stay readable
+
 use oomscope_diagnose::log::{primary_failure, read};
 use oomscope_model::SignalKind::{Contradicts, Decisive, Supports};
 use oomscope_model::{Bytes, Cause, Framework, LogEvidence, Phase};

@@ -33,13 +33,12 @@ pub(crate) fn restrict(pattern: &str) -> String {
                         continue;
                     }
                 };
-                match is_in_class {
-                    true => out.push_str(class),
-                    false => {
-                        out.push('[');
-                        out.push_str(class);
-                        out.push(']');
-                    }
+                if is_in_class {
+                    out.push_str(class);
+                } else {
+                    out.push('[');
+                    out.push_str(class);
+                    out.push(']');
                 }
                 continue;
             }

@@ -14,14 +14,12 @@ pub(crate) struct Recognised {
     pub(crate) memory: MemoryError,
     /// The word to show where the text names no exception type.
     pub(crate) word: &'static str,
-    /// Whether the words alone mean a failure; otherwise only as the message of an exception.
-    pub(crate) is_failure: bool,
 }
 
 impl Recognised {
     /// A failure of `framework`, figures to be filled in.
     pub(crate) fn failure(word: &'static str, framework: Framework) -> Recognised {
-        Recognised { memory: MemoryError::new(Some(framework)), word, is_failure: true }
+        Recognised { memory: MemoryError::new(Some(framework)), word }
     }
 
     /// The same, stating that memory is not what ran out.

@@ -1,4 +1,4 @@
-//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, CuPy and
+//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, `CuPy` and
 //! RAPIDS, ONNX Runtime.
 
 use oomscope_model::{Bytes, Framework, MemoryError};
@@ -60,7 +60,7 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
             |group: usize| found.get(group).and_then(|text| text.as_str().parse().ok()).map(Bytes);
         memory.requested = bytes(1).or_else(|| bytes(3));
         memory.free = bytes(2);
-        return Some(Recognised { memory, word: "onnxruntime error", is_failure: true });
+        return Some(Recognised { memory, word: "onnxruntime error" });
     }
     (GGML.is_match(message) && GGML_FAILED.is_match(message)).then(|| ggml(message))
 }

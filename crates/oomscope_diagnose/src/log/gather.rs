@@ -37,8 +37,6 @@ pub(crate) struct Candidate {
     pub(crate) end: usize,
     /// How it was printed.
     pub(crate) form: Form,
-    /// What the program printed before the message on the same line.
-    pub(crate) lead: String,
 }
 
 /// How a failure was printed.
@@ -172,7 +170,6 @@ fn read_traceback(text: &str, at: &At, taken: &mut HashSet<usize>, gathered: &mu
         start: at.span.start,
         end: last.end,
         form,
-        lead: String::new(),
     }));
 }
 
@@ -244,7 +241,6 @@ fn read_message(
         start: at.span.start,
         end: joined.last.end,
         form,
-        lead,
     }));
     if let Some(last) = gathered.candidates.last_mut()
         && last.codes.is_empty()
@@ -373,7 +369,6 @@ struct Parts {
     start: usize,
     end: usize,
     form: Form,
-    lead: String,
 }
 
 /// Messages are kept up to this many characters.
@@ -411,6 +406,5 @@ fn candidate(parts: Parts) -> Candidate {
         start: parts.start,
         end: parts.end,
         form: parts.form,
-        lead: parts.lead,
     }
 }

@@ -102,10 +102,9 @@ fn absorb(earlier: &mut Candidate, later: Candidate) {
     let Candidate { failure, codes, end, form, .. } = later;
     earlier.end = earlier.end.max(end);
     let prefers_later = match (&earlier.failure.memory, &failure.memory) {
-        (None, Some(_)) => true,
-        (Some(_), None) => false,
         // Without memory in either, the last exception is the one that ended the program.
-        (None, None) => true,
+        (None, _) => true,
+        (Some(_), None) => false,
         (Some(one), Some(other)) => {
             count(other) > count(one) && earlier.failure.traceback.is_empty()
         }

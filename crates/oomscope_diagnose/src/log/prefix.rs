@@ -67,10 +67,7 @@ struct Patterns {
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let anchored = |table: &[&str]| {
-        table
-            .iter()
-            .map(|pattern| ascii::compile(&format!(r"^\s*{pattern}")))
-            .collect::<Vec<_>>()
+        table.iter().map(|pattern| ascii::compile(&format!(r"^\s*{pattern}"))).collect::<Vec<_>>()
     };
     let all: Vec<String> =
         RANKED.iter().chain(SOURCED).chain(PLAIN).map(|pattern| format!("(?:{pattern})")).collect();
@@ -105,7 +102,7 @@ pub(crate) fn strip(line: &str) -> Stripped<'_> {
     stripped
 }
 
-fn take<'a>(patterns: &Patterns, stripped: &mut Stripped<'a>) -> Option<usize> {
+fn take(patterns: &Patterns, stripped: &mut Stripped<'_>) -> Option<usize> {
     for regex in &patterns.ranked {
         if let Some(found) = regex.captures(stripped.text) {
             stripped.rank =

@@ -19,9 +19,8 @@ const MOST_SAMPLES: usize = 4096;
 /// Programs print a handful of kinds of figures; noise may look like more.
 const MOST_SERIES: usize = 64;
 
-static HINT: LazyLock<Regex> = LazyLock::new(|| {
-    ascii::compile(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b")
-});
+static HINT: LazyLock<Regex> =
+    LazyLock::new(|| ascii::compile(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b"));
 
 patterns! {
     FIGURE = r"(?i)\b((?:(?:max|peak|cur|current|gpu|cuda|vram|total|torch)[ _-]?){0,3}(?:mem(?:ory)?(?:[ _-]?(?:alloc(?:ated)?|reserved|used|usage))?|alloc(?:ated)?(?:[ _-]?mem(?:ory)?)?|reserved|vram|used|peak|cached))(?:\s*\(([mg]i?b)\))?\s*[:=]?\s*([0-9][0-9,]*(?:\.[0-9]+)?)\s*([kmgt]i?b|bytes|[kmgt]\b)?";

@@ -80,7 +80,7 @@ fn read_figures(message: &str, memory: &mut MemoryError) {
         .or_else(|| size_in(&ALREADY, message))
         .or_else(|| size_in(&MPS_ALLOCATED, message));
     memory.private_pool = size_in(&PRIVATE, message);
-    // "cached" of 1.0 to 1.4 is what is cached but not allocated (`getFreeMutex` era text).
+    // 1.0 to 1.4 print `amount_cached - amount_allocated` as "cached".
     memory.reserved_unallocated =
         size_in(&UNALLOCATED, message).or_else(|| size_in(&CACHED, message));
     memory.reserved = size_in(&RESERVED, message);
@@ -107,7 +107,7 @@ fn other_processes(message: &str) -> Vec<OtherProcess> {
 fn complete(memory: &mut MemoryError) {
     match (memory.allocated, memory.reserved_unallocated, memory.reserved) {
         (Some(allocated), Some(unallocated), None) => {
-            memory.reserved = Some(allocated + unallocated)
+            memory.reserved = Some(allocated + unallocated);
         }
         (Some(allocated), None, Some(reserved)) => {
             memory.reserved_unallocated = reserved.checked_sub(allocated);
@@ -164,6 +164,7 @@ mod tests {
         recognise(message).expect("it is an out-of-memory text").memory
     }
 
+    #[allow(clippy::unnecessary_wraps)] // as the fields hold it
     fn mib(count: u64) -> Option<Bytes> {
         Some(Bytes::from_mib(count))
     }

@@ -105,7 +105,7 @@ pub(crate) fn read(text: &str, header: Span, taken: &mut Vec<usize>) -> Option<T
         } else if indent(words) <= head_indent
             && let Some((class, message)) = exception_line(words.trim(), is_flat)
         {
-            traceback.exception = class.to_owned();
+            class.clone_into(&mut traceback.exception);
             traceback.span = next;
             let joined = block::join(text, next, message, stripped.source);
             taken_lines(text, next, joined.last, taken);

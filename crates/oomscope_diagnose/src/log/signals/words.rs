@@ -205,7 +205,8 @@ const PHRASES: &[Phrase] = &[
 
 /// One automaton tells which phrases occur; only their groups are searched for again.
 static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSet::new(PHRASES.iter().map(|phrase| ascii::restrict(phrase.pattern))).expect("the patterns are valid")
+    RegexSet::new(PHRASES.iter().map(|phrase| ascii::restrict(phrase.pattern)))
+        .expect("the patterns are valid")
 });
 
 static COMPILED: LazyLock<Vec<Regex>> =
