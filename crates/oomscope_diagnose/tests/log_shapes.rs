@@ -129,6 +129,26 @@ fn a_chain_of_exceptions_is_one_failure() {
 }
 
 #[test]
+fn an_error_that_a_worker_carried_home_is_one_failure() {
+    let inner = ["  File \"/w/net.py\", line 7, in forward", "    return self.a(x)"];
+    for (outer, opening) in [
+        ("RuntimeError: Caught OutOfMemoryError in replica 1 on device 1.", "Original "),
+        (
+            "torch.multiprocessing.spawn.ProcessRaisedException: \n\n-- Process 1 terminated with the following error:",
+            "",
+        ),
+    ] {
+        let text = traceback("", &["  File \"/w/a.py\", line 3, in main", "    y = net(x)"], outer)
+            + opening
+            + &traceback("", &inner, OOM);
+        let evidence = read("x", &text);
+        assert_eq!(evidence.failures.len(), 1, "{text}");
+        assert_eq!(evidence.failures[0].traceback[0].function, "forward");
+        assert!(evidence.failures[0].memory.is_some());
+    }
+}
+
+#[test]
 fn an_error_that_the_program_survives_is_caught() {
     let frames = ["  File \"/w/a.py\", line 3, in main", "    y = net(x)"];
     let text = String::from("step 1 loss 2.0\n")

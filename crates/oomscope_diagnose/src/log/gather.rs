@@ -19,7 +19,7 @@ use super::trigger;
 
 patterns! {
     ADVICE = r"(?i)memory mapping failed with OOM|will cause OOM|may (?:lead to|cause|result in) (?:an? )?(?:OOM|out of memory)|to (?:avoid|prevent|reduce).{0,40}(?:OOM|out of memory)|^\s*(?:Please )?(?:check whether|make sure|try |consider |set |use )|OOM[ _-]?(?:observer|score)|ooms? \d|hint:|out.of.memory (?:by|handler) default";
-    CHAIN = r"(?i)During handling of the above exception|direct cause of the following exception|The above exception was";
+    CHAIN = r"(?i)During handling of the above exception|direct cause of the following exception|The above exception was|terminated with the following error|Original Traceback";
     CLASS = r"\b((?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|OutOfResources))\b:?";
     RANK_WORDS = r"(?i)\b(?:local_)?rank\s*[:=]?\s*(\d{1,6})\b";
     BARE_OOM = r"(?i)(?:^\W*|[:\]]\s*)OOM[!: ]|\bOOM (?:after|while|during|at|in|on|error|occurred|encountered|detected|caught)\b|ran out of memory|\bout of memory\b.{0,60}(?:retry|skip|batch)|\bGPU out of memory\b|not enough (?:GPU |CUDA |video |device )memory";
@@ -174,6 +174,9 @@ fn read_traceback(text: &str, at: &At, taken: &mut HashSet<usize>, gathered: &mu
 }
 
 fn is_chained(text: &str, header: Span) -> bool {
+    if CHAIN.is_match(header.of(text)) {
+        return true;
+    }
     let mut at = header;
     for _ in 0..4 {
         let Some(before) = line_before(text, at) else { return false };

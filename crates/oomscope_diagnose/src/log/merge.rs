@@ -106,7 +106,10 @@ fn absorb(earlier: &mut Candidate, later: Candidate) {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(one), Some(other)) => {
-            count(other) > count(one) && earlier.failure.traceback.is_empty()
+            // An account that names no figure but the device only passes the error on.
+            count(other) > count(one)
+                && (earlier.failure.traceback.is_empty()
+                    || count(one) <= 1 && !failure.traceback.is_empty())
         }
     };
     if earlier.failure.rank.is_none() {
