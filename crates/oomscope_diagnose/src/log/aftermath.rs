@@ -18,15 +18,27 @@ patterns! {
 const NEAR_LINES: usize = 200;
 
 /// Settles order, `caught` and `follows_another`.
-pub(crate) fn settle(text: &str, mut found: Vec<Candidate>, root_rank: Option<u32>) -> Vec<Candidate> {
+pub(crate) fn settle(
+    text: &str,
+    mut found: Vec<Candidate>,
+    root_rank: Option<u32>,
+) -> Vec<Candidate> {
     for candidate in &mut found {
         if candidate.form != Form::Death && !candidate.failure.caught {
             candidate.failure.caught = went_on(text, candidate);
         }
     }
     if let Some(root) = root_rank
+        && let [only] =
+            found.iter_mut().filter(|c| c.form == Form::Death).collect::<Vec<_>>().as_mut_slice()
+    {
+        only.failure.rank = only.failure.rank.or(Some(root));
+    }
+    if let Some(root) = root_rank
         && let Some(at) = found.iter().position(|candidate| {
-            candidate.failure.rank == Some(root) && !candidate.failure.caught && !follows(&candidate.failure)
+            candidate.failure.rank == Some(root)
+                && !candidate.failure.caught
+                && !follows(&candidate.failure)
         })
     {
         let first = found.iter().position(|c| !c.failure.caught).unwrap_or(0).min(at);
@@ -39,7 +51,8 @@ pub(crate) fn settle(text: &str, mut found: Vec<Candidate>, root_rank: Option<u3
 }
 
 fn mark_followers(found: &mut [Candidate]) {
-    let has_cause = found.iter().any(|candidate| !follows(&candidate.failure) && !candidate.failure.caught);
+    let has_cause =
+        found.iter().any(|candidate| !follows(&candidate.failure) && !candidate.failure.caught);
     let mut has_memory_death = false;
     for candidate in found.iter_mut() {
         let failure = &mut candidate.failure;

@@ -7,7 +7,7 @@ use super::prefix::strip;
 
 patterns! {
     // Words that only the middle of a memory message has: a line with one belongs to the message.
-    INSIDE = r"(?i){S}|\bcapac|allocated|reserved|PyTorch|unallocated|fragmentation|expandable_segments|documentation|memory in use|Management|^\s*(?:memory|GPU \d|Process \d|Including|Of the|Tried|If reserved|with |and |increasing|root cause|cudaMalloc|allocate|Memory on the node|Currently|Requested|Device limit|Free|out of resource)|^\s*:|gpu_memory_utilization|https?://|usage threshold|ALLOC_FAILED|CUDA failed|is killed by|Engine core proc|Cannot allocate|Hardware limit";
+    INSIDE = r"(?i){S}|\bcapac|allocated|reserved|PyTorch|unallocated|fragmentation|expandable_segments|documentation|memory in use|Management|^\s*(?:memory|GPU \d|Process \d|Including|Of the|Tried|If reserved|with |and |increasing|root cause|cudaMalloc|allocate|Memory on the node|Currently|Requested|Device limit|Free|out of resource)|^\s*:|gpu_memory_utilization|https?://|usage threshold|ALLOC_FAILED|CUDA failed|is killed by|Engine core proc|^current device:|in function \w+ at |^cu\w+\(|Cannot allocate|Hardware limit";
     HEAD = r"(?i)(?:CUDA|HIP|XPU) out of memory|MPS backend out of|would exceed allowed memory|Error\b.{0,20}:|Traceback \(most|NCCL (?:WARN|error)|RESOURCE_EXHAUSTED|ggml_\w+:|OOM when|terminate called|During handling of|direct cause of|Possible solutions|^\s*\d+[.)] ";
     FRAME = r#"^\s*(?:File "|frame #\d|at |~*\^+~*\s*$|[\^~ ]+$|-{3,}|={3,}|\*{3,}|#\d+ )|\bline \d+, in \b"#;
     TRIED = r"(?i)Tried to allocate";
@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_message_is_not_part_of_it() {
-        let text = "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
+        let text =
+            "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
         assert_eq!(joined(text), "CUDA out of memory. Tried to allocate 1.00 GiB.");
     }
 

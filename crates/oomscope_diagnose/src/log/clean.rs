@@ -5,10 +5,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 /// CSI and OSC sequences; a log viewer may have dropped the escape byte (`[0m`).
 static ESCAPES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|(?:\^\[|␛)\[[0-9;]*m|#x1B\[[0-9;]*m|\[[0-9]{1,2}(?:;[0-9]{1,3})*m")
-        .expect("the pattern is valid")
+    ascii::compile(
+        r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]|(?:\^\[|␛)\[[0-9;]*m|#x1B\[[0-9;]*m|\[[0-9]{1,2}(?:;[0-9]{1,3})*m",
+    )
 });
 
 const ENTITIES: [(&str, &str); 8] = [
@@ -25,10 +28,10 @@ const ENTITIES: [(&str, &str); 8] = [
 /// The line without colours, HTML entities, byte order mark and control characters.
 pub(crate) fn clean(line: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(line);
-    if line.contains(['\x1b', '␛', '^', '[', '#']) {
-        if let Cow::Owned(plain) = ESCAPES.replace_all(line, "") {
-            text = Cow::Owned(plain);
-        }
+    if line.contains(['\x1b', '␛', '^', '[', '#'])
+        && let Cow::Owned(plain) = ESCAPES.replace_all(line, "")
+    {
+        text = Cow::Owned(plain);
     }
     if text.contains('&') {
         for (entity, plain) in ENTITIES {

@@ -9,8 +9,8 @@ patterns! {
     NCCL = r"(?i)Failed to CUDA (?:calloc|malloc)|NCCL.{0,160}Cuda failure[^a-z]{0,8}out of memory|Cuda failure[^a-z]{0,8}out of memory";
     NCCL_SIZE = r"(?i)Failed to CUDA (?:calloc|malloc)\w* (?:async )?(?:\d+ / )?(\d{1,18}) bytes";
     NCCL_SHM = r"(?i)Error while creating shared memory segment|/dev/shm/nccl-";
-    LIBRARY = r"(?i)\b(?:CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED\b|\bCUFFT_ALLOC_FAILED\b";
-    NO_ENGINE = r"(?i)unable to find an engine to execute|no valid execution plans|Unable to find a valid cuDNN algorithm";
+    LIBRARY = r"(?i)\b(?:CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED\b|\bCUFFT_ALLOC_FAILED\b|Unable to find a valid cuDNN algorithm";
+    NO_ENGINE = r"(?i)unable to find an engine to execute|no valid execution plans";
     TRITON = r"(?i)out of resources?\s*:?\s*(shared memory|threads|registers|tensor memory)|OutOfResources\b";
 }
 
@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn nccl_names_the_size_that_it_could_not_get() {
-        let found = recognise("include/alloc.h:185 NCCL WARN Failed to CUDA calloc 4194304 bytes").unwrap();
+        let found =
+            recognise("include/alloc.h:185 NCCL WARN Failed to CUDA calloc 4194304 bytes").unwrap();
         assert_eq!(found.memory.framework, Some(Framework::Nccl));
         assert_eq!(found.memory.requested, Some(Bytes::from_mib(4)));
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use oomscope_model::{Framework, MemoryError};
 use regex::Regex;
 
-use super::{compute, frameworks, host, serving, torch, units};
+use super::{ascii, compute, frameworks, host, serving, torch, units};
 
 /// A message that a recogniser knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +14,12 @@ pub(crate) struct Recognised {
     pub(crate) memory: MemoryError,
     /// The word to show where the text names no exception type.
     pub(crate) word: &'static str,
-    /// Whether the words alone mean a failure; otherwise only as the message of an exception.
-    pub(crate) is_failure: bool,
 }
 
 impl Recognised {
     /// A failure of `framework`, figures to be filled in.
     pub(crate) fn failure(word: &'static str, framework: Framework) -> Recognised {
-        Recognised { memory: MemoryError::new(Some(framework)), word, is_failure: true }
+        Recognised { memory: MemoryError::new(Some(framework)), word }
     }
 
     /// The same, stating that memory is not what ran out.
@@ -36,14 +34,16 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     // The more specific first: a vLLM budget error may quote CUDA, a ggml line never is PyTorch's.
     serving::recognise(message)
         .or_else(|| frameworks::recognise(message))
-        .or_else(|| if message.contains("CUDA out of memory") { None } else { host::recognise(message) })
+        .or_else(|| {
+            if message.contains("CUDA out of memory") { None } else { host::recognise(message) }
+        })
         .or_else(|| compute::recognise(message))
         .or_else(|| torch::recognise(message))
 }
 
 /// A lazily compiled pattern in which `{S}` stands for a size.
 pub(crate) fn pattern(pattern: &str) -> Regex {
-    Regex::new(&pattern.replace("{S}", units::SIZE)).expect("the pattern is valid")
+    ascii::compile(&pattern.replace("{S}", units::SIZE))
 }
 
 /// Declares patterns of this folder as statics.

@@ -1,4 +1,4 @@
-//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, CuPy and
+//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, `CuPy` and
 //! RAPIDS, ONNX Runtime.
 
 use oomscope_model::{Bytes, Framework, MemoryError};
@@ -6,7 +6,8 @@ use oomscope_model::{Bytes, Framework, MemoryError};
 use super::figures::{Recognised, number_in, patterns, size_in};
 
 patterns! {
-    TF = r"(?i)OOM when allocating tensor with shape\s*(\[[0-9, ]*\])(?: and type (\w+))?|ran out of memory trying to allocate ({S})|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,40} from device: CUDA_ERROR_OUT_OF_MEMORY";
+    TF = r"(?i)OOM when allocating tensor with shape|ran out of memory trying to allocate {S}|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,40} from device: CUDA_ERROR_OUT_OF_MEMORY";
+    TF_SHAPE = r"(?i)OOM when allocating tensor with shape\s*(\[[0-9, ]*\])(?: and type (\w+))?";
     TF_TRYING = r"(?i)ran out of memory trying to allocate ({S})";
     TF_DEVICE = r"(?i)device:GPU:(\d{1,4})|\bGPU_(\d{1,4})_bfc";
     XLA = r"(?i)RESOURCE_EXHAUSTED:|XlaRuntimeError|JaxRuntimeError|Ran out of memory in memory space hbm|\bjax\w*\.\w*.{0,80}out of memory";
@@ -44,7 +45,10 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     if CUPY.is_match(message) && !message.contains("RESOURCE_EXHAUSTED") {
         return Some(cupy(message));
     }
-    if XLA.is_match(message) && (message.to_ascii_lowercase().contains("memory") || message.contains("RESOURCE_EXHAUSTED")) {
+    if XLA.is_match(message)
+        && (message.to_ascii_lowercase().contains("memory")
+            || message.contains("RESOURCE_EXHAUSTED"))
+    {
         return Some(xla(message));
     }
     if PADDLE.is_match(message) {
@@ -52,10 +56,11 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     }
     if let Some(found) = ONNX.captures(message) {
         let mut memory = MemoryError::new(None);
-        let bytes = |group: usize| found.get(group).and_then(|text| text.as_str().parse().ok()).map(Bytes);
+        let bytes =
+            |group: usize| found.get(group).and_then(|text| text.as_str().parse().ok()).map(Bytes);
         memory.requested = bytes(1).or_else(|| bytes(3));
         memory.free = bytes(2);
-        return Some(Recognised { memory, word: "onnxruntime error", is_failure: true });
+        return Some(Recognised { memory, word: "onnxruntime error" });
     }
     (GGML.is_match(message) && GGML_FAILED.is_match(message)).then(|| ggml(message))
 }
@@ -69,11 +74,14 @@ fn first_size(regex: &std::sync::LazyLock<regex::Regex>, message: &str) -> Optio
 }
 
 fn tensorflow(message: &str) -> Recognised {
-    let mut recognised = Recognised::failure("RESOURCE_EXHAUSTED", Framework::Tf);
+    // JAX allocates with the same BFC allocator.
+    let is_jax = message.contains("xla/") || message.contains("jax");
+    let library = if is_jax { Framework::Jax } else { Framework::Tf };
+    let mut recognised = Recognised::failure("RESOURCE_EXHAUSTED", library);
     let memory = &mut recognised.memory;
     memory.device_index = first_number(&TF_DEVICE, message);
     memory.requested = size_in(&TF_TRYING, message).or_else(|| {
-        let found = TF.captures(message)?;
+        let found = TF_SHAPE.captures(message)?;
         tensor_bytes(found.get(1)?.as_str(), found.get(2)?.as_str())
     });
     recognised
@@ -104,7 +112,8 @@ fn xla(message: &str) -> Recognised {
     memory.requested = size_in(&XLA_REQUESTED, message);
     memory.free = size_in(&XLA_FREE, message);
     if let Some(found) = XLA_USED.captures(message) {
-        let bytes = |group: usize| found.get(group).and_then(|text| super::units::size(text.as_str()));
+        let bytes =
+            |group: usize| found.get(group).and_then(|text| super::units::size(text.as_str()));
         memory.requested = memory.requested.or_else(|| bytes(1));
         memory.capacity = bytes(2);
     }
@@ -146,14 +155,54 @@ mod tests {
     #[test]
     fn each_framework_is_read() {
         for (message, framework, requested, device) in [
-            ("OOM when allocating tensor with shape[10,100] and type float on /job:localhost/replica:0/task:0/device:GPU:1 by allocator GPU_1_bfc", Framework::Tf, Some(4000), Some(1)),
-            ("Allocator (GPU_0_bfc) ran out of memory trying to allocate 1.50GiB (rounded to 1610612736)requested by op Conv2D", Framework::Tf, Some(3 << 29), Some(0)),
-            ("jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1024 bytes.", Framework::Jax, Some(1024), None),
-            ("XLA:TPU compile permanent error. RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 18.00G of 16.00G hbm.", Framework::Jax, Some(18 << 30), None),
-            ("ResourceExhaustedError: Out of memory error on GPU 2. Cannot allocate 1.500000GB memory on GPU 2, available memory is only 1.000000MB.", Framework::Paddle, Some(3 << 29), Some(2)),
-            ("ggml_backend_cuda_buffer_type_alloc_buffer: allocating 512.00 MiB on device 1: cudaMalloc failed: out of memory", Framework::LlamaCpp, Some(512 << 20), Some(1)),
-            ("ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 1048576", Framework::LlamaCpp, Some(1 << 20), Some(0)),
-            ("cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 2,048 bytes (allocated so far: 1,024 bytes).", Framework::Cupy, Some(2048), None),
+            (
+                "OOM when allocating tensor with shape[10,100] and type float on /job:localhost/replica:0/task:0/device:GPU:1 by allocator GPU_1_bfc",
+                Framework::Tf,
+                Some(4000),
+                Some(1),
+            ),
+            (
+                "Allocator (GPU_0_bfc) ran out of memory trying to allocate 1.50GiB (rounded to 1610612736)requested by op Conv2D",
+                Framework::Tf,
+                Some(3 << 29),
+                Some(0),
+            ),
+            (
+                "jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1024 bytes.",
+                Framework::Jax,
+                Some(1024),
+                None,
+            ),
+            (
+                "XLA:TPU compile permanent error. RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 18.00G of 16.00G hbm.",
+                Framework::Jax,
+                Some(18 << 30),
+                None,
+            ),
+            (
+                "ResourceExhaustedError: Out of memory error on GPU 2. Cannot allocate 1.500000GB memory on GPU 2, available memory is only 1.000000MB.",
+                Framework::Paddle,
+                Some(3 << 29),
+                Some(2),
+            ),
+            (
+                "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 512.00 MiB on device 1: cudaMalloc failed: out of memory",
+                Framework::LlamaCpp,
+                Some(512 << 20),
+                Some(1),
+            ),
+            (
+                "ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 1048576",
+                Framework::LlamaCpp,
+                Some(1 << 20),
+                Some(0),
+            ),
+            (
+                "cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 2,048 bytes (allocated so far: 1,024 bytes).",
+                Framework::Cupy,
+                Some(2048),
+                None,
+            ),
         ] {
             let memory = recognise(message).expect(message).memory;
             assert_eq!(memory.framework, Some(framework), "{message}");
@@ -164,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_shape_that_overflows_is_unknown() {
-        let message = "OOM when allocating tensor with shape[99999999999,99999999999] and type float on x";
+        let message =
+            "OOM when allocating tensor with shape[99999999999,99999999999] and type float on x";
         assert_eq!(recognise(message).unwrap().memory.requested, None);
     }
 }

@@ -2,8 +2,10 @@
 //! telling phrase is kept with its line. What belongs together is decided later, in `merge`.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use oomscope_model::{Failure, Phase, Signal};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::block;
 use super::clean::{clean, unescape};
@@ -17,7 +19,7 @@ use super::trigger;
 
 patterns! {
     ADVICE = r"(?i)memory mapping failed with OOM|will cause OOM|may (?:lead to|cause|result in) (?:an? )?(?:OOM|out of memory)|to (?:avoid|prevent|reduce).{0,40}(?:OOM|out of memory)|^\s*(?:Please )?(?:check whether|make sure|try |consider |set |use )|OOM[ _-]?(?:observer|score)|ooms? \d|hint:|out.of.memory (?:by|handler) default";
-    CHAIN = r"(?i)During handling of the above exception|direct cause of the following exception|The above exception was";
+    CHAIN = r"(?i)During handling of the above exception|direct cause of the following exception|The above exception was|terminated with the following error|Original Traceback";
     CLASS = r"\b((?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|OutOfResources))\b:?";
     RANK_WORDS = r"(?i)\b(?:local_)?rank\s*[:=]?\s*(\d{1,6})\b";
     BARE_OOM = r"(?i)(?:^\W*|[:\]]\s*)OOM[!: ]|\bOOM (?:after|while|during|at|in|on|error|occurred|encountered|detected|caught)\b|ran out of memory|\bout of memory\b.{0,60}(?:retry|skip|batch)|\bGPU out of memory\b|not enough (?:GPU |CUDA |video |device )memory";
@@ -35,8 +37,6 @@ pub(crate) struct Candidate {
     pub(crate) end: usize,
     /// How it was printed.
     pub(crate) form: Form,
-    /// What the program printed before the message on the same line.
-    pub(crate) lead: String,
 }
 
 /// How a failure was printed.
@@ -59,12 +59,19 @@ pub(crate) enum Form {
 pub(crate) struct Gathered {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) phrases: Vec<Signal>,
+    /// How often a line with trigger words was met, by its hash.
+    sightings: FxHashMap<u64, u8>,
     /// The rank that torchrun's summary names as the first to fail.
     pub(crate) root_rank: Option<u32>,
 }
 
 /// More candidates than this are not kept: a loop that catches errors prints them without end.
 const MOST_CANDIDATES: usize = 512;
+/// A loop that catches an error prints the same line without end: from here on it tells nothing.
+const MOST_SIGHTINGS: u8 = 16;
+const MOST_KNOWN_LINES: usize = 1 << 16;
+/// Nor more phrases.
+const MOST_PHRASES: usize = 4096;
 /// An escaped text (JSON, Python `repr`) is opened this deep.
 const MOST_NESTING: usize = 2;
 
@@ -91,9 +98,11 @@ fn scan(text: &str, place: Place, gathered: &mut Gathered) {
         if offset < resume {
             continue;
         }
-        if gathered.candidates.len() >= MOST_CANDIDATES {
-            return;
+        if gathered.candidates.len() > MOST_CANDIDATES {
+            // The first failures and the last ones tell most.
+            gathered.candidates.remove(MOST_CANDIDATES / 2);
         }
+        gathered.phrases.truncate(MOST_PHRASES);
         let span = line_at(text, offset, resume);
         resume = span.end.max(offset.saturating_add(1));
         number += if place.is_fixed { 0 } else { feeds(text, counted, span.start) };
@@ -111,9 +120,21 @@ fn scan(text: &str, place: Place, gathered: &mut Gathered) {
         let at = At { span, number, is_fixed: place.is_fixed };
         if traceback::is_header(stripped.text) {
             read_traceback(text, &at, &mut taken, gathered);
-        } else {
+        } else if !gathered.is_worn_out(&stripped) {
             read_message(text, &at, &stripped, &mut taken, gathered);
         }
+    }
+}
+
+impl Gathered {
+    fn is_worn_out(&mut self, stripped: &Stripped<'_>) -> bool {
+        let key = FxBuildHasher.hash_one((stripped.text, stripped.rank));
+        if self.sightings.len() >= MOST_KNOWN_LINES && !self.sightings.contains_key(&key) {
+            return false;
+        }
+        let sightings = self.sightings.entry(key).or_default();
+        *sightings = sightings.saturating_add(1);
+        *sightings > MOST_SIGHTINGS
     }
 }
 
@@ -149,11 +170,13 @@ fn read_traceback(text: &str, at: &At, taken: &mut HashSet<usize>, gathered: &mu
         start: at.span.start,
         end: last.end,
         form,
-        lead: String::new(),
     }));
 }
 
 fn is_chained(text: &str, header: Span) -> bool {
+    if CHAIN.is_match(header.of(text)) {
+        return true;
+    }
     let mut at = header;
     for _ in 0..4 {
         let Some(before) = line_before(text, at) else { return false };
@@ -197,9 +220,9 @@ fn read_message(
     traceback::taken_lines(text, at.span, joined.last, &mut lines);
     taken.extend(lines);
     let (lead, exception, message) = split_class(&message);
-    let is_death = recognised.as_ref().is_some_and(|found| {
-        matches!(found.word, "Killed" | "SIGKILL" | "oom_kill")
-    });
+    let is_death = recognised
+        .as_ref()
+        .is_some_and(|found| matches!(found.word, "Killed" | "SIGKILL" | "oom_kill"));
     let form = match (&recognised, exception.is_empty()) {
         _ if is_death => Form::Death,
         (None, _) => Form::Note,
@@ -221,7 +244,6 @@ fn read_message(
         start: at.span.start,
         end: joined.last.end,
         form,
-        lead,
     }));
     if let Some(last) = gathered.candidates.last_mut()
         && last.codes.is_empty()
@@ -233,11 +255,15 @@ fn read_message(
 /// A message that was wrapped before its telling words: `CUDA out of` / `memory. Tried …`.
 fn with_line_above(text: &str, span: Span, words: &str) -> String {
     let first = words.split(' ').next().unwrap_or("");
-    let starts_inside = first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
+    let starts_inside =
+        first.starts_with(|c: char| c.is_lowercase()) && !first.contains(['/', ':', '_']);
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
-        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"].iter().any(|word| above.contains(word)) {
+        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"]
+            .iter()
+            .any(|word| above.contains(word))
+        {
             return format!("{above} {words}");
         }
     }
@@ -297,9 +323,23 @@ fn split_class(message: &str) -> (String, String, String) {
 
 fn is_lead_in(message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
-    ["retry", "skip", "; trying", "trying again", "trying with", "fall back", "falling back", "reducing", "does not fit", "error processing", "generation error", "caught", "first error"]
-        .iter()
-        .any(|word| lower.contains(word))
+    [
+        "retry",
+        "skip",
+        "; trying",
+        "trying again",
+        "trying with",
+        "fall back",
+        "falling back",
+        "reducing",
+        "does not fit",
+        "error processing",
+        "generation error",
+        "caught",
+        "first error",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 fn rank_in(message: &str) -> Option<u32> {
@@ -332,7 +372,6 @@ struct Parts {
     start: usize,
     end: usize,
     form: Form,
-    lead: String,
 }
 
 /// Messages are kept up to this many characters.
@@ -370,6 +409,5 @@ fn candidate(parts: Parts) -> Candidate {
         start: parts.start,
         end: parts.end,
         form: parts.form,
-        lead: parts.lead,
     }
 }

@@ -5,8 +5,8 @@ use oomscope_model::{Bytes, Framework};
 use super::figures::{Recognised, patterns, size_in};
 
 patterns! {
-    RAY = r"(?i)ray\.exceptions\.OutOfMemoryError|node running low on memory|memory usage threshold of 0?\.\d|Ray killed this worker|killed .{0,40}by the (?:memory monitor|raylet)";
-    SLURM = r"(?i)slurmstepd.{0,80}(?:oom[-_ ]?kill|memory)|oom[-_]kill event|Exceeded (?:job|step) memory limit|exceeded memory limit \(|task \d+: Out Of Memory|State: ?OUT_OF_MEMORY|DUE TO MEMORY";
+    RAY = r"(?i)ray\.exceptions\.OutOfMemoryError|node running low on memory|memory usage threshold of 0?\.\d|Ray killed this worker|killed due to memory pressure|killed .{0,40}by the (?:memory monitor|raylet)";
+    SLURM = r"(?i)slurmstepd.{0,80}(?:oom[-_ ]?kill|memory)|oom[-_]kill event|Exceeded (?:job|step) memory limit|exceeded memory limit \(|task \d+: Out Of Memory|State: ?OUT_OF_MEMORY|CANCELLED .{0,80}DUE TO MEMORY";
     SYSTEM = r"(?i)OOMKilled|Out of memory: Kill(?:ed)? process|memory cgroup out of memory|oom-kill:constraint|oom[_-]reaper|invoked oom-killer|model requires more system memory|line \d+:\s+\d+ Killed\b|Memory limit exceeded.{0,20}container";
     EXIT = r"(?i)exit ?code\s*(?:is|was|of|=|:)?\s*:?\s*(?:-9|137)\b|exit (?:status|code):? (?:-9|137)\b|return ?code\s*(?:=|:)?\s*(?:-9|137)\b|Signals\.SIGKILL|\(SIGKILL\)|signal SIGKILL|signal:? 9\b|status 137\b|code 137\b|Signal: ?9\b";
     WORKER = r"(?i)DataLoader worker.{0,60}killed by signal: ?(?:Killed|Bus error)|DataLoader worker.{0,60}exited unexpectedly|insufficient shared memory|out of shared memory|unable to (?:open|mmap|write).{0,200}(?:Cannot allocate memory|No space left|shared memory)|shm\w*.{0,80}No space left on device|Bus error \(core dumped\)|process pool was terminated abruptly|worker was killed|terminated abruptly while the future";
@@ -32,12 +32,18 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     }
     if EXIT.is_match(message) {
         let is_torch = ["local_rank", "torch", "pid:", "ChildFailed", "traceback :"];
-        let framework =
-            if is_torch.iter().any(|word| message.contains(word)) { Framework::Torch } else { Framework::Os };
+        let framework = if is_torch.iter().any(|word| message.contains(word)) {
+            Framework::Torch
+        } else {
+            Framework::Os
+        };
         return Some(Recognised::failure("SIGKILL", framework));
     }
     if CPU.is_match(message) {
-        let framework = if message.contains("CPUAllocator") || message.contains("alloc_cpu") || message.contains("pinned") {
+        let framework = if message.contains("CPUAllocator")
+            || message.contains("alloc_cpu")
+            || message.contains("pinned")
+        {
             Framework::Torch
         } else {
             Framework::Os
@@ -64,7 +70,9 @@ pub(crate) fn blames_host(message: &str) -> Option<&'static str> {
     } else if has(&SYSTEM) {
         Some("the kernel or the container's memory limit killed the process: host RAM ran out")
     } else if has(&WORKER) {
-        if has(&BUS) && size_in(&CPU_SIZE, message).is_none() {
+        if message.contains("No space left") {
+            Some("shared memory (/dev/shm) is full")
+        } else if has(&BUS) && size_in(&CPU_SIZE, message).is_none() {
             Some("a DataLoader worker died for lack of RAM or shared memory (/dev/shm)")
         } else {
             Some("a helper process died for lack of RAM")
@@ -87,7 +95,10 @@ mod tests {
     fn each_death_by_the_host_is_recognised() {
         for (message, framework) in [
             ("slurmstepd: error: Detected 2 oom_kill events in StepId=1.0.", Framework::Slurm),
-            ("failed (exitcode: -9) local_rank: 3 (pid: 11) of binary: /usr/bin/python", Framework::Torch),
+            (
+                "failed (exitcode: -9) local_rank: 3 (pid: 11) of binary: /usr/bin/python",
+                Framework::Torch,
+            ),
             ("Last State: Terminated Reason: OOMKilled Exit Code: 137", Framework::Os),
             ("Task was killed due to the node running low on memory.", Framework::Ray),
             ("DataLoader worker (pid 7) is killed by signal: Killed.", Framework::Torch),
@@ -102,7 +113,9 @@ mod tests {
 
     #[test]
     fn the_cpu_allocator_names_its_size() {
-        let found = recognise("DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes.").unwrap();
+        let found =
+            recognise("DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes.")
+                .unwrap();
         assert_eq!(found.memory.requested, Some(Bytes(4096)));
     }
 

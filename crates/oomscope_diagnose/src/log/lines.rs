@@ -35,7 +35,8 @@ pub(crate) fn line_at(text: &str, offset: usize, floor: usize) -> Span {
     let offset = floor_boundary(text, offset);
     let earliest = floor_boundary(text, offset.saturating_sub(LONGEST_LINE)).max(floor.min(offset));
     let before = text.as_bytes().get(earliest..offset).unwrap_or(&[]);
-    let start = before.iter().rposition(|byte| is_end_mark(*byte)).map_or(earliest, |at| earliest + at + 1);
+    let start =
+        before.iter().rposition(|byte| is_end_mark(*byte)).map_or(earliest, |at| earliest + at + 1);
     Span { start, end: end_of_line(text, offset) }
 }
 
@@ -70,7 +71,8 @@ pub(crate) fn line_before(text: &str, span: Span) -> Option<Span> {
     }
     let earliest = floor_boundary(text, end.saturating_sub(LONGEST_LINE));
     let before = bytes.get(earliest..end).unwrap_or(&[]);
-    let start = before.iter().rposition(|byte| is_end_mark(*byte)).map_or(earliest, |at| earliest + at + 1);
+    let start =
+        before.iter().rposition(|byte| is_end_mark(*byte)).map_or(earliest, |at| earliest + at + 1);
     Some(Span { start, end })
 }
 
@@ -81,6 +83,7 @@ fn end_of_line(text: &str, from: usize) -> usize {
 }
 
 /// Number of line feeds in a byte range, the difference of two line numbers.
+#[allow(clippy::naive_bytecount)] // not worth a dependency: the compiler vectorises it
 pub(crate) fn feeds(text: &str, from: usize, to: usize) -> usize {
     let range = text.as_bytes().get(from..to).unwrap_or(&[]);
     range.iter().filter(|byte| **byte == b'\n').count()

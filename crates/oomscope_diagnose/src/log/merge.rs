@@ -1,7 +1,7 @@
 //! What was printed more than once becomes one failure: chained exceptions, a message that is
 //! repeated, neighbouring lines that each state a part.
 
-use oomscope_model::{Bytes, Failure, MemoryError};
+use oomscope_model::{Bytes, Failure, Framework, MemoryError};
 
 use super::figures::count;
 use super::gather::{Candidate, Form};
@@ -48,14 +48,19 @@ fn is_same(earlier: &Candidate, later: &Candidate) -> bool {
     if both_died {
         return true;
     }
-    let says_the_same = first.message == second.message
-        || contains_message(&first.message, &second.message);
+    let says_the_same =
+        first.message == second.message || contains_message(&first.message, &second.message);
     if says_the_same && figures_agree(one, other) {
         return is_near || count(one) > 2 || first.message.len() > 60;
     }
-    is_near && !(is_traceback(earlier) && is_traceback(later)) && frameworks_agree(one, other) && figures_agree(one, other)
-        && !(is_traceback(earlier) != is_traceback(later) && one.is_memory_error != other.is_memory_error)
-        && earlier.form != Form::Death && later.form != Form::Death
+    is_near
+        && !(is_traceback(earlier) && is_traceback(later))
+        && frameworks_agree(one, other)
+        && figures_agree(one, other)
+        && !(is_traceback(earlier) != is_traceback(later)
+            && one.is_memory_error != other.is_memory_error)
+        && earlier.form != Form::Death
+        && later.form != Form::Death
 }
 
 fn contains_message(one: &str, other: &str) -> bool {
@@ -68,10 +73,10 @@ fn is_traceback(candidate: &Candidate) -> bool {
 }
 
 fn frameworks_agree(one: &MemoryError, other: &MemoryError) -> bool {
-    use oomscope_model::Framework::{Nccl, Torch};
+    use oomscope_model::Framework::{Jax, Nccl, Tf, Torch};
     match (one.framework, other.framework) {
         (Some(one), Some(other)) => {
-            one == other || matches!((one, other), (Nccl, Torch) | (Torch, Nccl))
+            one == other || matches!((one, other), (Nccl, Torch) | (Torch, Nccl) | (Tf, Jax))
         }
         _ => true,
     }
@@ -97,11 +102,15 @@ fn absorb(earlier: &mut Candidate, later: Candidate) {
     let Candidate { failure, codes, end, form, .. } = later;
     earlier.end = earlier.end.max(end);
     let prefers_later = match (&earlier.failure.memory, &failure.memory) {
-        (None, Some(_)) => true,
-        (Some(_), None) => false,
         // Without memory in either, the last exception is the one that ended the program.
-        (None, None) => true,
-        (Some(one), Some(other)) => count(other) > count(one) && earlier.failure.traceback.is_empty(),
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(one), Some(other)) => {
+            // An account that names no figure but the device only passes the error on.
+            count(other) > count(one)
+                && (earlier.failure.traceback.is_empty()
+                    || count(one) <= 1 && !failure.traceback.is_empty())
+        }
     };
     if earlier.failure.rank.is_none() {
         earlier.failure.rank = failure.rank;
@@ -138,7 +147,11 @@ fn complete(failure: &mut Failure, other: Failure) {
         failure.phase = other.phase;
     }
     let (Some(memory), Some(more)) = (&mut failure.memory, other.memory) else { return };
-    memory.framework = memory.framework.or(more.framework);
+    // Only JAX itself says that the allocator, shared with TensorFlow, was its own.
+    memory.framework = match (memory.framework, more.framework) {
+        (Some(Framework::Tf), Some(Framework::Jax)) => Some(Framework::Jax),
+        (known, other) => known.or(other),
+    };
     memory.requested = memory.requested.or(more.requested);
     memory.device_index = memory.device_index.or(more.device_index);
     memory.capacity = memory.capacity.or(more.capacity);

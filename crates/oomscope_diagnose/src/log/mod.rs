@@ -14,6 +14,7 @@
 //! ```
 
 mod aftermath;
+mod ascii;
 mod block;
 mod clean;
 mod compute;

@@ -86,14 +86,17 @@ fn inner_phase(file: &str, function: &str, frame: &Frame) -> Phase {
         || MOVING.is_match(function) && file.ends_with("/modules/module.py")
     {
         Phase::Loading
-    } else if COLLECTIVE.is_match(function) && (is_torch || file.contains("distributed") || file.contains("deepspeed"))
+    } else if COLLECTIVE.is_match(function)
+        && (is_torch || file.contains("distributed") || file.contains("deepspeed"))
         || file.ends_with("/distributed_c10d.py")
     {
         Phase::Collective
     } else if LOSS.is_match(function) || file.ends_with("/nn/modules/loss.py") {
         Phase::Loss
-    } else if matches!(function, "forward" | "_call_impl" | "_wrapped_call_impl" | "__call__" | "training_step")
-        && (is_torch || frame.origin() != FrameOrigin::Native || function == "forward")
+    } else if matches!(
+        function,
+        "forward" | "_call_impl" | "_wrapped_call_impl" | "__call__" | "training_step"
+    ) && (is_torch || frame.origin() != FrameOrigin::Native || function == "forward")
     {
         Phase::Forward
     } else {
@@ -103,7 +106,9 @@ fn inner_phase(file: &str, function: &str, frame: &Frame) -> Phase {
 
 fn outer_phase(file: &str, function: &str, frame: &Frame) -> Phase {
     let is_program = frame.origin() == FrameOrigin::User;
-    if SERVER.is_match(function) && (SERVER_FILE.is_match(file) || is_program && function.contains("kv_cache")) {
+    if SERVER.is_match(function)
+        && (SERVER_FILE.is_match(file) || is_program && function.contains("kv_cache"))
+    {
         Phase::ServerStart
     } else if GENERATION.is_match(function) && !file.contains("/torch/distributions/") {
         Phase::Generation
@@ -132,7 +137,8 @@ pub(crate) fn phase_with_code(frames: &[Frame], codes: &[String]) -> Phase {
 }
 
 fn phase_of_code(code: &str) -> Phase {
-    if MODEL_CODE.is_match(code) || code.contains("from_pretrained") || code.contains("torch.load") {
+    if MODEL_CODE.is_match(code) || code.contains("from_pretrained") || code.contains("torch.load")
+    {
         Phase::Loading
     } else if code.contains(".backward(") || code.contains("autograd.grad(") {
         Phase::Backward
@@ -148,7 +154,7 @@ fn phase_of_code(code: &str) -> Phase {
 }
 
 patterns! {
-    SERVER_TEXT = r"(?i)cache blocks|on startup is less than desired|KV cache is needed|Capture cuda graph failed|memory profiling|dummy requests|mem-fraction-static|stored in (?:the )?KV cache|tokens that can be stored";
+    SERVER_TEXT = r"(?i)cache blocks|on startup is less than desired|KV cache is needed|Capture cuda graph failed|memory profiling|dummy requests|mem-fraction-static|stored in (?:the )?KV cache|tokens that can be stored|prefill tokens|Warming up model";
     LOADING_TEXT = r"(?i)Loading checkpoint|loading model|load_model|quantized model|allocate \w+ buffer|Loading (?:safetensors|weights)";
     COLLECTIVE_TEXT = r"(?i)NCCL";
 }
@@ -190,19 +196,107 @@ mod tests {
     #[test]
     fn the_innermost_telling_frame_decides() {
         for (frames, expected) in [
-            (vec![("train.py", "step"), ("T/nn/modules/module.py", "_call_impl"), ("net.py", "forward")], Phase::Forward),
-            (vec![("train.py", "step"), ("T/_tensor.py", "backward"), ("T/autograd/__init__.py", "backward")], Phase::Backward),
-            (vec![("train.py", "main"), ("T/optim/optimizer.py", "wrapper"), ("T/optim/adam.py", "step"), ("T/optim/adam.py", "_init_group")], Phase::OptimizerStep),
-            (vec![("T/optim/adam.py", "step"), ("x.py", "closure"), ("x.py", "training_step"), ("net.py", "forward")], Phase::Forward),
-            (vec![("T/autograd/graph.py", "_engine_run_backward"), ("T/utils/checkpoint.py", "unpack_hook"), ("net.py", "forward")], Phase::Backward),
-            (vec![("train.py", "evaluate"), ("T/nn/modules/module.py", "_call_impl"), ("net.py", "forward")], Phase::Evaluation),
-            (vec![("evaluate.py", "<module>"), ("x.py", "run"), ("T/nn/functional.py", "cross_entropy")], Phase::Evaluation),
-            (vec![("chat.py", "main"), ("/v/lib/python3.11/site-packages/transformers/generation/utils.py", "generate"), ("m.py", "forward")], Phase::Generation),
-            (vec![("train.py", "main"), ("T/nn/modules/module.py", "to"), ("T/nn/modules/module.py", "_apply"), ("T/nn/modules/module.py", "convert")], Phase::Loading),
-            (vec![("train.py", "main"), ("T/serialization.py", "load"), ("T/serialization.py", "_cuda_deserialize")], Phase::Loading),
-            (vec![("train.py", "main"), ("T/distributed/distributed_c10d.py", "all_gather")], Phase::Collective),
+            (
+                vec![
+                    ("train.py", "step"),
+                    ("T/nn/modules/module.py", "_call_impl"),
+                    ("net.py", "forward"),
+                ],
+                Phase::Forward,
+            ),
+            (
+                vec![
+                    ("train.py", "step"),
+                    ("T/_tensor.py", "backward"),
+                    ("T/autograd/__init__.py", "backward"),
+                ],
+                Phase::Backward,
+            ),
+            (
+                vec![
+                    ("train.py", "main"),
+                    ("T/optim/optimizer.py", "wrapper"),
+                    ("T/optim/adam.py", "step"),
+                    ("T/optim/adam.py", "_init_group"),
+                ],
+                Phase::OptimizerStep,
+            ),
+            (
+                vec![
+                    ("T/optim/adam.py", "step"),
+                    ("x.py", "closure"),
+                    ("x.py", "training_step"),
+                    ("net.py", "forward"),
+                ],
+                Phase::Forward,
+            ),
+            (
+                vec![
+                    ("T/autograd/graph.py", "_engine_run_backward"),
+                    ("T/utils/checkpoint.py", "unpack_hook"),
+                    ("net.py", "forward"),
+                ],
+                Phase::Backward,
+            ),
+            (
+                vec![
+                    ("train.py", "evaluate"),
+                    ("T/nn/modules/module.py", "_call_impl"),
+                    ("net.py", "forward"),
+                ],
+                Phase::Evaluation,
+            ),
+            (
+                vec![
+                    ("evaluate.py", "<module>"),
+                    ("x.py", "run"),
+                    ("T/nn/functional.py", "cross_entropy"),
+                ],
+                Phase::Evaluation,
+            ),
+            (
+                vec![
+                    ("chat.py", "main"),
+                    (
+                        "/v/lib/python3.11/site-packages/transformers/generation/utils.py",
+                        "generate",
+                    ),
+                    ("m.py", "forward"),
+                ],
+                Phase::Generation,
+            ),
+            (
+                vec![
+                    ("train.py", "main"),
+                    ("T/nn/modules/module.py", "to"),
+                    ("T/nn/modules/module.py", "_apply"),
+                    ("T/nn/modules/module.py", "convert"),
+                ],
+                Phase::Loading,
+            ),
+            (
+                vec![
+                    ("train.py", "main"),
+                    ("T/serialization.py", "load"),
+                    ("T/serialization.py", "_cuda_deserialize"),
+                ],
+                Phase::Loading,
+            ),
+            (
+                vec![("train.py", "main"), ("T/distributed/distributed_c10d.py", "all_gather")],
+                Phase::Collective,
+            ),
             (vec![("train.py", "loop"), ("T/nn/functional.py", "cross_entropy")], Phase::Loss),
-            (vec![("/v/lib/python3.11/site-packages/vllm/worker/worker.py", "determine_num_available_blocks"), ("m.py", "forward")], Phase::ServerStart),
+            (
+                vec![
+                    (
+                        "/v/lib/python3.11/site-packages/vllm/worker/worker.py",
+                        "determine_num_available_blocks",
+                    ),
+                    ("m.py", "forward"),
+                ],
+                Phase::ServerStart,
+            ),
             (vec![("train.py", "main"), ("net.py", "__init__")], Phase::Loading),
             (vec![("train.py", "main")], Phase::Unknown),
             (vec![("optim.py", "step")], Phase::OptimizerStep),

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 /// A line without its prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stripped<'a> {
@@ -17,14 +19,14 @@ pub(crate) struct Stripped<'a> {
 
 /// Prefixes that name a rank in group 1.
 const RANKED: &[&str] = &[
-    r"\[rank(\d{1,6})\]:?",                           // torch.distributed excepthook
-    r"\[default(\d{1,6})\]:",                         // torchrun --tee
-    r"\[\d+,(\d{1,6})\]<std(?:err|out)>:?",           // mpirun --tag-output
-    r"\[(?:Rank|RANK|rank)[ :=]?\s?(\d{1,6})\]:?",    // Lightning, Megatron
-    r"\(\w+ rank=(\d{1,6}) pid=\d+\)",                // vLLM
-    r"[\[(]\w*Worker_TP(\d{1,6})(?: pid=\d+)?[\])]",  // vLLM
+    r"\[rank(\d{1,6})\]:?",                        // torch.distributed excepthook
+    r"\[default(\d{1,6})\]:",                      // torchrun --tee
+    r"\[\d+,(\d{1,6})\]<std(?:err|out)>:?",        // mpirun --tag-output
+    r"\[(?:Rank|RANK|rank)[ :=]?\s?(\d{1,6})\]:?", // Lightning, Megatron
+    r"\(\w+ rank=(\d{1,6}) pid=\d+\)",             // vLLM
+    r"[\[(]\w*Worker_TP(\d{1,6})(?: pid=\d+)?[\])]", // vLLM
     r"\[(?:\d+-\d+-\d+ [\d:]+ )?(?:DP\d+ )?TP(\d{1,6})(?: \w+)?\]", // SGLang
-    r"(\d{1,6}):(?: |$)",                             // srun --label
+    r"(\d{1,6}):(?: |$)",                          // srun --label
     r"(?:Rank|RANK|rank) ?(\d{1,6}):",
 ];
 
@@ -65,22 +67,15 @@ struct Patterns {
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let anchored = |table: &[&str]| {
-        table
-            .iter()
-            .map(|pattern| Regex::new(&format!(r"^\s*{pattern}")).expect("the pattern is valid"))
-            .collect::<Vec<_>>()
+        table.iter().map(|pattern| ascii::compile(&format!(r"^\s*{pattern}"))).collect::<Vec<_>>()
     };
-    let all: Vec<String> = RANKED
-        .iter()
-        .chain(SOURCED)
-        .chain(PLAIN)
-        .map(|pattern| format!("(?:{pattern})"))
-        .collect();
+    let all: Vec<String> =
+        RANKED.iter().chain(SOURCED).chain(PLAIN).map(|pattern| format!("(?:{pattern})")).collect();
     Patterns {
         ranked: anchored(RANKED),
         sourced: anchored(SOURCED),
         plain: anchored(PLAIN),
-        any: Regex::new(&format!(r"^\s*(?:{})", all.join("|"))).expect("the pattern is valid"),
+        any: ascii::compile(&format!(r"^\s*(?:{})", all.join("|"))),
     }
 });
 
@@ -107,7 +102,7 @@ pub(crate) fn strip(line: &str) -> Stripped<'_> {
     stripped
 }
 
-fn take<'a>(patterns: &Patterns, stripped: &mut Stripped<'a>) -> Option<usize> {
+fn take(patterns: &Patterns, stripped: &mut Stripped<'_>) -> Option<usize> {
     for regex in &patterns.ranked {
         if let Some(found) = regex.captures(stripped.text) {
             stripped.rank =
@@ -117,7 +112,8 @@ fn take<'a>(patterns: &Patterns, stripped: &mut Stripped<'a>) -> Option<usize> {
     }
     for regex in &patterns.sourced {
         if let Some(found) = regex.captures(stripped.text) {
-            stripped.source = stripped.source.or_else(|| found.get(1).map(|source| source.as_str()));
+            stripped.source =
+                stripped.source.or_else(|| found.get(1).map(|source| source.as_str()));
             return Some(found.get(0)?.end());
         }
     }
@@ -135,8 +131,16 @@ mod tests {
             ("[rank3]:   File \"a.py\", line 1", "  File \"a.py\", line 1", Some(3)),
             ("2: Traceback (most recent", "Traceback (most recent", Some(2)),
             ("[1,5]<stderr>:KeyError: 'a'", "KeyError: 'a'", Some(5)),
-            ("(EngineCore_DP0 pid=167) ERROR 02-28 16:12:13 [core.py:866] ValueError: no", "ValueError: no", None),
-            ("(VllmWorker rank=1 pid=88) ERROR 02-28 16:12:13 [a/b.py:6]     x = y", "    x = y", Some(1)),
+            (
+                "(EngineCore_DP0 pid=167) ERROR 02-28 16:12:13 [core.py:866] ValueError: no",
+                "ValueError: no",
+                None,
+            ),
+            (
+                "(VllmWorker rank=1 pid=88) ERROR 02-28 16:12:13 [a/b.py:6]     x = y",
+                "    x = y",
+                Some(1),
+            ),
             ("[Worker_TP3 pid=540] ERROR 11-19 21:10:38 [v1/x.py:671] E", "E", Some(3)),
             ("2021-12-08T01:25:15.387847564Z     output = input", "    output = input", None),
             ("14446.4s\t511\t06:50:28 [WARNING] HF: x", "HF: x", None),
@@ -152,7 +156,9 @@ mod tests {
 
     #[test]
     fn words_of_the_message_are_no_prefix() {
-        for line in ["GPU 0 has a total capacity", "    | x", "CUDA out of memory.", "4.60 GiB free"] {
+        for line in
+            ["GPU 0 has a total capacity", "    | x", "CUDA out of memory.", "4.60 GiB free"]
+        {
             let text = strip(line).text;
             assert!(line.ends_with(text) && text.len() + 6 >= line.len(), "{line}");
         }

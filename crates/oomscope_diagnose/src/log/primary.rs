@@ -11,23 +11,26 @@ const TELLING: usize = 2;
 /// caught one; failing that the first. An account without figures yields to one with figures;
 /// where the text gives neither rank nor order, the lower device wins.
 pub fn primary_failure(failures: &[Failure]) -> Option<&Failure> {
-    let rank_of = |failure: &Failure| match (&failure.memory, failure.follows_another, failure.caught) {
-        (Some(_), false, false) => 0,
-        (Some(_), false, true) => 1,
-        (None, false, false) => 2,
-        _ => 3,
-    };
+    let rank_of =
+        |failure: &Failure| match (&failure.memory, failure.follows_another, failure.caught) {
+            (Some(_), false, false) => 0,
+            (Some(_), false, true) => 1,
+            (None, false, false) => 2,
+            _ => 3,
+        };
     let best = failures.iter().map(rank_of).min()?;
     let mut chosen: Option<&Failure> = None;
     for failure in failures.iter().filter(|failure| rank_of(failure) == best) {
         let figures = |failure: &Failure| failure.memory.as_ref().map_or(0, count);
-        let device = |failure: &Failure| failure.memory.as_ref().and_then(|memory| memory.device_index);
+        let device =
+            |failure: &Failure| failure.memory.as_ref().and_then(|memory| memory.device_index);
         let is_better = chosen.is_none_or(|before| {
             figures(before) < TELLING && figures(failure) > figures(before)
                 || figures(failure) == figures(before)
                     && before.rank.is_none()
                     && failure.rank.is_none()
-                    && device(failure).is_some_and(|index| device(before).is_some_and(|old| index < old))
+                    && device(failure)
+                        .is_some_and(|index| device(before).is_some_and(|old| index < old))
         });
         if is_better {
             chosen = Some(failure);

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use oomscope_model::{Bytes, MemorySample};
 use regex::Regex;
 
+use super::ascii;
 use super::clean::clean;
 use super::figures::patterns;
 use super::lines::{LONGEST_LINE, Span, line_after};
@@ -19,7 +20,7 @@ const MOST_SAMPLES: usize = 4096;
 const MOST_SERIES: usize = 64;
 
 static HINT: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b").expect("the pattern is valid"));
+    LazyLock::new(|| ascii::compile(r"(?i)mem|alloc|reserved|vram|[mg]i?b\b"));
 
 patterns! {
     FIGURE = r"(?i)\b((?:(?:max|peak|cur|current|gpu|cuda|vram|total|torch)[ _-]?){0,3}(?:mem(?:ory)?(?:[ _-]?(?:alloc(?:ated)?|reserved|used|usage))?|alloc(?:ated)?(?:[ _-]?mem(?:ory)?)?|reserved|vram|used|peak|cached))(?:\s*\(([mg]i?b)\))?\s*[:=]?\s*([0-9][0-9,]*(?:\.[0-9]+)?)\s*([kmgt]i?b|bytes|[kmgt]\b)?";
@@ -44,6 +45,7 @@ pub(crate) fn read_samples(text: &str) -> Vec<MemorySample> {
         return Vec::new();
     }
     let (mut number, mut counted, mut resume) = (1, 0, 0);
+    let (mut seen, mut stride) = (0_usize, 1_usize);
     for found in HINT.find_iter(text) {
         if found.start() < resume {
             continue;
@@ -52,7 +54,11 @@ pub(crate) fn read_samples(text: &str) -> Vec<MemorySample> {
         resume = span.end.max(found.end());
         number += super::lines::feeds(text, counted, span.start);
         counted = span.start;
-        if span.end - span.start < LONGEST_LINE / 4 {
+        seen += 1;
+        if seen.is_multiple_of(MOST_SAMPLES * 4) {
+            stride = stride.saturating_mul(2);
+        }
+        if seen.is_multiple_of(stride) && span.end - span.start < LONGEST_LINE / 4 {
             read_line(span.of(text), number, &mut series);
         }
         if line_after(text, span).is_none() {
@@ -87,7 +93,8 @@ fn figures(words: &str) -> Vec<(String, Bytes)> {
             let key = found.get(1)?.as_str().to_ascii_lowercase().replace(['_', '-'], " ");
             // A bare number under 2²⁴ is in MB: nobody prints a few thousand bytes of memory.
             let number = found.get(3)?.as_str();
-            let unit = found.get(4).or(found.get(2)).map_or_else(|| unit_of(number), |unit| unit.as_str());
+            let unit =
+                found.get(4).or(found.get(2)).map_or_else(|| unit_of(number), |unit| unit.as_str());
             Some((key, units::size(&format!("{number} {unit}"))?))
         })
         .collect();
@@ -136,7 +143,9 @@ fn choose(series: HashMap<String, Series>) -> Vec<MemorySample> {
     series
         .into_iter()
         .filter(|(_, series)| series.samples.len() >= 2)
-        .max_by_key(|(key, series)| (worth(key), series.samples.len(), std::cmp::Reverse(key.clone())))
+        .max_by_key(|(key, series)| {
+            (worth(key), series.samples.len(), std::cmp::Reverse(key.clone()))
+        })
         .map(|(_, series)| series.samples)
         .unwrap_or_default()
 }
@@ -166,11 +175,23 @@ mod tests {
     #[test]
     fn every_way_to_print_a_figure_is_read() {
         for (text, expected) in [
-            ("step 0 loss 1.0 mem 100MB\nstep 10 loss 1.0 mem 200MB\n", vec![(Some(0), 100), (Some(10), 200)]),
-            ("batch 1 allocated 1.50 GiB\nbatch 2 allocated 2.00 GiB\n", vec![(Some(1), 1536), (Some(2), 2048)]),
-            ("step 3 alloc 2325 reserved 538\nstep 6 alloc 2400 reserved 2300\n", vec![(Some(3), 2325), (Some(6), 2400)]),
+            (
+                "step 0 loss 1.0 mem 100MB\nstep 10 loss 1.0 mem 200MB\n",
+                vec![(Some(0), 100), (Some(10), 200)],
+            ),
+            (
+                "batch 1 allocated 1.50 GiB\nbatch 2 allocated 2.00 GiB\n",
+                vec![(Some(1), 1536), (Some(2), 2048)],
+            ),
+            (
+                "step 3 alloc 2325 reserved 538\nstep 6 alloc 2400 reserved 2300\n",
+                vec![(Some(3), 2325), (Some(6), 2400)],
+            ),
             ("batch 1 415 MiB\nbatch 2 675 MiB\n", vec![(Some(1), 415), (Some(2), 675)]),
-            ("epoch 1: 10%| 10/100 [00:01, mem=1.5G]\r epoch 1: 20%| 20/100 [00:02, mem=2.5G]\n", vec![(Some(1), 1536), (Some(1), 2560)]),
+            (
+                "epoch 1: 10%| 10/100 [00:01, mem=1.5G]\r epoch 1: 20%| 20/100 [00:02, mem=2.5G]\n",
+                vec![(Some(1), 1536), (Some(1), 2560)],
+            ),
         ] {
             assert_eq!(series(text), expected, "{text}");
         }

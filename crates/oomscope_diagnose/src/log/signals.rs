@@ -27,7 +27,9 @@ pub(crate) fn signals(
     let context = context::signals(&phrases, failures, samples);
     let phrases = phrases.into_iter().filter(|signal| !is_aftermath(signal, failures));
     for signal in phrases.chain(context) {
-        let is_known = all.iter().any(|known| known.kind == signal.kind && known.what == signal.what);
+        let is_known = all.iter().any(|known| {
+            known.kind == signal.kind && (known.what == signal.what || known.line == signal.line)
+        });
         if !is_known && all.len() < MOST_SIGNALS {
             all.push(signal);
         }

@@ -41,7 +41,8 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     if ASYNC.is_match(message) {
         return Some(malloc_async(message));
     }
-    let has_figures = TRIED.is_match(message) || TOTAL_OF.is_match(message) || TOTAL.is_match(message);
+    let has_figures =
+        TRIED.is_match(message) || TOTAL_OF.is_match(message) || TOTAL.is_match(message);
     let is_runtime = RUNTIME.is_match(message) || NVML_ASSERT.is_match(message);
     if !(HEAD.is_match(message) || has_figures || is_runtime) {
         return None;
@@ -53,7 +54,11 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
 
 fn framework(message: &str) -> Framework {
     let has = |word: &str| message.contains(word);
-    if has("HIP out of memory") || has("PYTORCH_HIP_ALLOC_CONF") || has("HIP error") || has("hipError") {
+    if has("HIP out of memory")
+        || has("PYTORCH_HIP_ALLOC_CONF")
+        || has("HIP error")
+        || has("hipError")
+    {
         Framework::Hip
     } else if has("XPU out of memory") || has("UR_RESULT_ERROR") || has("(XPU ") {
         Framework::Xpu
@@ -75,7 +80,7 @@ fn read_figures(message: &str, memory: &mut MemoryError) {
         .or_else(|| size_in(&ALREADY, message))
         .or_else(|| size_in(&MPS_ALLOCATED, message));
     memory.private_pool = size_in(&PRIVATE, message);
-    // "cached" of 1.0 to 1.4 is what is cached but not allocated (`getFreeMutex` era text).
+    // 1.0 to 1.4 print `amount_cached - amount_allocated` as "cached".
     memory.reserved_unallocated =
         size_in(&UNALLOCATED, message).or_else(|| size_in(&CACHED, message));
     memory.reserved = size_in(&RESERVED, message);
@@ -101,7 +106,9 @@ fn other_processes(message: &str) -> Vec<OtherProcess> {
 /// `reserved` is `allocated + reserved_unallocated`: whichever is missing follows.
 fn complete(memory: &mut MemoryError) {
     match (memory.allocated, memory.reserved_unallocated, memory.reserved) {
-        (Some(allocated), Some(unallocated), None) => memory.reserved = Some(allocated + unallocated),
+        (Some(allocated), Some(unallocated), None) => {
+            memory.reserved = Some(allocated + unallocated);
+        }
         (Some(allocated), None, Some(reserved)) => {
             memory.reserved_unallocated = reserved.checked_sub(allocated);
         }
@@ -157,6 +164,7 @@ mod tests {
         recognise(message).expect("it is an out-of-memory text").memory
     }
 
+    #[allow(clippy::unnecessary_wraps)] // as the fields hold it
     fn mib(count: u64) -> Option<Bytes> {
         Some(Bytes::from_mib(count))
     }
@@ -227,7 +235,10 @@ mod tests {
         for (message, framework) in [
             ("HIP out of memory. Tried to allocate 1.00 GiB.", Framework::Hip),
             ("XPU out of memory. Tried to allocate 1.00 GiB.", Framework::Xpu),
-            ("MPS backend out of memory (MPS allocated: 1.00 GB, other allocations: 1.00 MB, max allowed: 2.00 GB). Tried to allocate 1.00 GB on private pool.", Framework::Mps),
+            (
+                "MPS backend out of memory (MPS allocated: 1.00 GB, other allocations: 1.00 MB, max allowed: 2.00 GB). Tried to allocate 1.00 GB on private pool.",
+                Framework::Mps,
+            ),
             ("CUDA error: out of memory", Framework::Torch),
             ("cuda runtime error (2) : out of memory at /x/THCStorage.cu:66", Framework::Torch),
         ] {
@@ -239,7 +250,8 @@ mod tests {
     fn an_exabyte_and_masked_figures_are_no_sizes() {
         let error = memory("CUDA out of memory. Tried to allocate more than 1EB memory.");
         assert_eq!(error.requested, None);
-        let error = memory("CUDA out of memory. Tried to allocate xxx MiB (GPU 0; xxx GiB total capacity)");
+        let error =
+            memory("CUDA out of memory. Tried to allocate xxx MiB (GPU 0; xxx GiB total capacity)");
         assert_eq!((error.requested, error.device_index), (None, Some(0)));
     }
 

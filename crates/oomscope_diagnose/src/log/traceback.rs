@@ -10,7 +10,8 @@ use super::lines::{Span, line_after, line_before};
 use super::prefix::strip;
 
 patterns! {
-    HEADER = r"(?i)Traceback \(most recent call last\)";
+    // Ray opens a remote traceback with the task instead.
+    HEADER = r"(?i)Traceback \(most recent call last\)|\bray::\S+ \(pid=";
     FRAME = r#"^\s*File "?([^",]+?)"?, line (\d{1,9})(?:, in (.+))?$"#;
     LOOSE = r"^\s*([\w./\\-]+\.py),? line (\d{1,9}),? in ([\w.<>]+)";
     NOTEBOOK = r"^(?:File )?(\S+\.py|Cell In ?\[\d+\]|<ipython-input-[^>]+>)(?::(\d{1,9})|, line (\d{1,9}))?,? in (.+?)(?:\(.*)?$";
@@ -82,8 +83,8 @@ pub(crate) fn read(text: &str, header: Span, taken: &mut Vec<usize>) -> Option<T
         at = next;
         let line = clean(next.of(text));
         let stripped = strip(&line);
-        let is_foreign = stripped.rank != head.rank
-            || head.source.is_some() && stripped.source != head.source;
+        let is_foreign =
+            stripped.rank != head.rank || head.source.is_some() && stripped.source != head.source;
         if is_foreign {
             continue;
         }
@@ -104,7 +105,7 @@ pub(crate) fn read(text: &str, header: Span, taken: &mut Vec<usize>) -> Option<T
         } else if indent(words) <= head_indent
             && let Some((class, message)) = exception_line(words.trim(), is_flat)
         {
-            traceback.exception = class.to_owned();
+            class.clone_into(&mut traceback.exception);
             traceback.span = next;
             let joined = block::join(text, next, message, stripped.source);
             taken_lines(text, next, joined.last, taken);
@@ -191,7 +192,8 @@ pub(crate) fn frame_of(line: &str) -> Option<Frame> {
     if !line.contains("line") && !line.contains(" in ") {
         return None;
     }
-    let group = |found: &regex::Captures<'_>, at: usize| found.get(at).map(|text| text.as_str().to_owned());
+    let group =
+        |found: &regex::Captures<'_>, at: usize| found.get(at).map(|text| text.as_str().to_owned());
     if let Some(found) = FRAME.captures(line).or_else(|| LOOSE.captures(line)) {
         let file = group(&found, 1)?;
         return Some(make(&file, group(&found, 2).as_deref(), group(&found, 3).as_deref()));
@@ -221,7 +223,8 @@ mod tests {
         let found = read(PLAIN, line_at(PLAIN, 0, 0), &mut Vec::new()).unwrap();
         assert_eq!(found.exception, "RuntimeError");
         assert_eq!(found.message, "CUDA out of memory. Tried to allocate 1.00 GiB.");
-        let names: Vec<_> = found.frames.iter().map(|f| (f.frame.function.as_str(), f.code.as_str())).collect();
+        let names: Vec<_> =
+            found.frames.iter().map(|f| (f.frame.function.as_str(), f.code.as_str())).collect();
         assert_eq!(names, [("<module>", "main()"), ("main", "y = net(x)")]);
     }
 
@@ -229,7 +232,10 @@ mod tests {
     fn lines_of_another_rank_do_not_mix_in() {
         let text = "[rank0]: Traceback (most recent call last):\n[rank1]: Traceback (most recent call last):\n[rank0]:   File \"a.py\", line 1, in f\n[rank1]:   File \"b.py\", line 2, in g\n[rank1]: ValueError: b\n[rank0]: KeyError: a\n";
         let found = read(text, line_at(text, 0, 0), &mut Vec::new()).unwrap();
-        assert_eq!((found.exception.as_str(), found.rank, found.frames.len()), ("KeyError", Some(0), 1));
+        assert_eq!(
+            (found.exception.as_str(), found.rank, found.frames.len()),
+            ("KeyError", Some(0), 1)
+        );
     }
 
     #[test]
@@ -256,7 +262,10 @@ mod tests {
             ("  model/gsdpt.py line 109, in _forward_impl", "model/gsdpt.py", 109, "_forward_impl"),
         ] {
             let frame = frame_of(line).expect(line);
-            assert_eq!((frame.file.as_str(), frame.line, frame.function.as_str()), (file, number, function));
+            assert_eq!(
+                (frame.file.as_str(), frame.line, frame.function.as_str()),
+                (file, number, function)
+            );
         }
         assert_eq!(frame_of("a line of prose in a log"), None);
     }

@@ -5,9 +5,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::ascii;
+
 static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
         r"traceback \(most recent call last\)",
+        r"ray::[^ ]+ \(pid=",
         r"out\s+of\s+memory",
         r"out_of_memory",
         r"outofmemory",
@@ -39,7 +42,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"find an engine to",
         r"valid cuDNN algorithm",
         r"INTERNAL ASSERT FAILED",
-        r"device-side assert",
+        r"device-side assert triggered",
         r"Assertion `",
         r"illegal memory access",
         r"cuda failure",
@@ -62,6 +65,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"terminated abruptly",
         r"memory limit",
         r"low on memory",
+        r"memory pressure",
         r"system memory",
         r"insufficient memory",
         r"smaller than requested bytes",
@@ -75,7 +79,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"create_graph=True will create",
         r"running scaled_dot_product|flash.?att(?:entio)?n.{0,30}not (?:installed|available)",
     ];
-    Regex::new(&format!("(?i){}", words.join("|"))).expect("the pattern is valid")
+    ascii::compile(&format!("(?i){}", words.join("|")))
 });
 
 /// Byte offsets of trigger words, in order.

@@ -7,12 +7,13 @@ use std::sync::LazyLock;
 use oomscope_model::Bytes;
 use regex::Regex;
 
+use super::ascii;
+
 /// A size as a pattern without capture groups: `14.75 GiB`, `30.55GiB`, `1,024 bytes`.
 pub(crate) const SIZE: &str = r"[0-9][0-9,]*(?:\.[0-9]+)?\s*(?:bytes?\b|[KMGTPE]?i?B\b|[KMGT]\b)";
 
-static PARTS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s*([0-9][0-9,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)").expect("the pattern is valid")
-});
+static PARTS: LazyLock<Regex> =
+    LazyLock::new(|| ascii::compile(r"^\s*([0-9][0-9,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)"));
 
 /// From here up a figure cannot be memory: it is `-1` or an underflow printed as unsigned, as in
 /// `17179869184.00 GiB` (2⁶⁴ bytes).

@@ -61,23 +61,51 @@ fn of_frames(candidate: &Candidate, found: &mut Vec<Signal>) {
     let inner: Vec<&str> = candidate.codes.iter().rev().take(6).map(String::as_str).collect();
     let code_matches = |regex: &regex::Regex| inner.iter().any(|code| regex.is_match(code));
     let frame_matches = |regex: &regex::Regex| {
-        failure.traceback.iter().rev().take(8).any(|frame| {
-            regex.is_match(&frame.function) || regex.is_match(&frame.file)
-        })
+        failure
+            .traceback
+            .iter()
+            .rev()
+            .take(8)
+            .any(|frame| regex.is_match(&frame.function) || regex.is_match(&frame.file))
     };
     if code_matches(&GATHERING) || frame_matches(&GATHERING) {
-        let sure = inner.iter().any(|code| code.contains("padding_index")) || frame_matches(&GATHERING);
-        let kind = if sure { Decisive(Cause::OutputsAccumulated) } else { Supports(Cause::OutputsAccumulated) };
-        push(found, kind, line, "it failed while gathering outputs of several batches on the device");
+        let sure =
+            inner.iter().any(|code| code.contains("padding_index")) || frame_matches(&GATHERING);
+        let kind = if sure {
+            Decisive(Cause::OutputsAccumulated)
+        } else {
+            Supports(Cause::OutputsAccumulated)
+        };
+        push(
+            found,
+            kind,
+            line,
+            "it failed while gathering outputs of several batches on the device",
+        );
     }
     if code_matches(&CACHE) || frame_matches(&CACHE) {
-        push(found, Supports(Cause::KvCache), line, "it failed while extending the key/value cache");
+        push(
+            found,
+            Supports(Cause::KvCache),
+            line,
+            "it failed while extending the key/value cache",
+        );
     } else if failure.phase == Phase::Generation {
         push(found, Supports(Cause::KvCache), line, "it failed while generating token by token");
     }
     if is_evaluating && failure.phase == Phase::Evaluation {
-        push(found, Supports(Cause::EvalRecordsGraph), line, "it failed in an evaluation; with grad mode on that records graphs which nothing frees");
-        push(found, Supports(Cause::OutputsAccumulated), line, "it failed in an evaluation, where outputs are often gathered on the device");
+        push(
+            found,
+            Supports(Cause::EvalRecordsGraph),
+            line,
+            "it failed in an evaluation; with grad mode on that records graphs which nothing frees",
+        );
+        push(
+            found,
+            Supports(Cause::OutputsAccumulated),
+            line,
+            "it failed in an evaluation, where outputs are often gathered on the device",
+        );
     }
     if failure.phase == Phase::OptimizerStep {
         let what = if code_matches(&STATES) || frame_matches(&STATES) {
@@ -88,31 +116,63 @@ fn of_frames(candidate: &Candidate, found: &mut Vec<Signal>) {
         push(found, Supports(Cause::OptimizerState), line, what);
     }
     if failure.phase == Phase::Loading {
-        loading(failure, code_matches(&RESUMING) || frame_matches(&RESUMING), code_matches(&WEIGHTS) || frame_matches(&WEIGHTS), found);
+        loading(
+            failure,
+            code_matches(&RESUMING) || frame_matches(&RESUMING),
+            code_matches(&WEIGHTS) || frame_matches(&WEIGHTS),
+            found,
+        );
     }
     if code_matches(&ATTENTION) && asks_for_much(failure) {
-        push(found, Supports(Cause::OversizedAllocation), line, "it failed where attention scores are written out in full (quadratic in the length)");
+        push(
+            found,
+            Supports(Cause::OversizedAllocation),
+            line,
+            "it failed where attention scores are written out in full (quadratic in the length)",
+        );
     }
     if failure.phase == Phase::Loss && code_matches(&LOGITS) && asks_for_much(failure) {
-        push(found, Supports(Cause::OversizedAllocation), line, "it failed at the loss over full logits (batch × length × vocabulary)");
+        push(
+            found,
+            Supports(Cause::OversizedAllocation),
+            line,
+            "it failed at the loss over full logits (batch × length × vocabulary)",
+        );
     }
     if failure.phase == Phase::Backward {
-        push(found, Supports(Cause::ActivationsTooLarge), line, "it failed in backward, when one step's activations are all alive");
+        push(
+            found,
+            Supports(Cause::ActivationsTooLarge),
+            line,
+            "it failed in backward, when one step's activations are all alive",
+        );
     }
 }
 
 fn loading(failure: &Failure, is_resuming: bool, is_weights: bool, found: &mut Vec<Signal>) {
     let line = failure.line;
     if is_resuming && !is_from_pretrained(failure) {
-        push(found, Supports(Cause::CheckpointLoad), line, "it failed while a checkpoint was loaded onto the device");
+        push(
+            found,
+            Supports(Cause::CheckpointLoad),
+            line,
+            "it failed while a checkpoint was loaded onto the device",
+        );
     }
     if fills_device(failure) && (is_weights || is_from_pretrained(failure)) {
-        push(found, Supports(Cause::ModelTooLarge), line, "it failed while weights were loaded or moved, with the device full of this process's tensors");
+        push(
+            found,
+            Supports(Cause::ModelTooLarge),
+            line,
+            "it failed while weights were loaded or moved, with the device full of this process's tensors",
+        );
     }
 }
 
 fn is_from_pretrained(failure: &Failure) -> bool {
-    failure.traceback.iter().any(|frame| frame.function.contains("from_pretrained") || frame.function.contains("load_model"))
+    failure.traceback.iter().any(|frame| {
+        frame.function.contains("from_pretrained") || frame.function.contains("load_model")
+    })
 }
 
 /// An assertion of a kernel before a library's allocation failure is the real error.
@@ -122,7 +182,10 @@ fn of_earlier_assert(phrases: &[Signal], failure: &Failure, found: &mut Vec<Sign
         signal.kind == Decisive(Cause::NotOutOfMemory) && signal.line <= failure.line
     });
     if is_library && let Some(earlier) = earlier {
-        let what = format!("the allocation failure follows a failed kernel assertion on line {}", earlier.line);
+        let what = format!(
+            "the allocation failure follows a failed kernel assertion on line {}",
+            earlier.line
+        );
         push(found, Decisive(Cause::NotOutOfMemory), failure.line, what);
     }
 }
@@ -136,21 +199,36 @@ fn of_ranks(failures: &[Candidate], found: &mut Vec<Signal>) {
         .iter()
         .map(|candidate| &candidate.failure)
         .filter(|failure| !failure.follows_another)
-        .filter_map(|failure| Some((failure, failure.rank?, failure.memory.as_ref()?.device_index?)))
+        .filter_map(|failure| {
+            Some((failure, failure.rank?, failure.memory.as_ref()?.device_index?))
+        })
         .collect();
     for (failure, rank, device) in &known {
         let others = failure.memory.as_ref().map_or(&[][..], |memory| &memory.other_processes);
         if let Some(size) = common_size(others) {
-            let what = format!("rank {rank} shares GPU {device} with {} processes of about {size} each: other ranks' contexts", others.len());
+            let what = format!(
+                "rank {rank} shares GPU {device} with {} processes of about {size} each: other ranks' contexts",
+                others.len()
+            );
             push(found, Decisive(Cause::RanksOnOneDevice), failure.line, what);
         }
     }
     for (at, (failure, rank, device)) in known.iter().enumerate() {
         let twin = known.iter().take(at).find(|(_, other, same)| other != rank && same == device);
         if let Some((_, other, _)) = twin {
-            let has_neighbour = failure.memory.as_ref().is_some_and(|memory| !memory.other_processes.is_empty());
-            let kind = if has_neighbour { Decisive(Cause::RanksOnOneDevice) } else { Supports(Cause::RanksOnOneDevice) };
-            push(found, kind, failure.line, format!("ranks {other} and {rank} both fail on GPU {device}"));
+            let has_neighbour =
+                failure.memory.as_ref().is_some_and(|memory| !memory.other_processes.is_empty());
+            let kind = if has_neighbour {
+                Decisive(Cause::RanksOnOneDevice)
+            } else {
+                Supports(Cause::RanksOnOneDevice)
+            };
+            push(
+                found,
+                kind,
+                failure.line,
+                format!("ranks {other} and {rank} both fail on GPU {device}"),
+            );
             break;
         }
     }
@@ -159,7 +237,8 @@ fn of_ranks(failures: &[Candidate], found: &mut Vec<Signal>) {
 fn common_size(others: &[oomscope_model::OtherProcess]) -> Option<Bytes> {
     let first = others.first()?.bytes?;
     let near = |bytes: Bytes| bytes.0.abs_diff(first.0) <= first.0 / 10;
-    (others.len() >= MANY && others.iter().all(|other| other.bytes.is_some_and(near))).then_some(first)
+    (others.len() >= MANY && others.iter().all(|other| other.bytes.is_some_and(near)))
+        .then_some(first)
 }
 
 /// Live memory that rises from sample to sample.
@@ -168,27 +247,35 @@ fn of_growth(failures: &[Candidate], samples: &[MemorySample], found: &mut Vec<S
     let before: Vec<&MemorySample> = samples.iter().filter(|sample| sample.line < end).collect();
     // Output that was buffered lands below the failure.
     let series = if before.is_empty() { samples.iter().collect() } else { before };
-    let (Some(first), Some(second), Some(last)) = (series.first(), series.get(1), series.last()) else { return };
+    let (Some(first), Some(second), Some(last)) = (series.first(), series.get(1), series.last())
+    else {
+        return;
+    };
     if series.len() < 3 {
         return;
     }
-    let rises = series.windows(2).filter(|pair| matches!(pair, [a, b] if b.bytes > a.bytes)).count();
+    let rises =
+        series.windows(2).filter(|pair| matches!(pair, [a, b] if b.bytes > a.bytes)).count();
     let grown = last.bytes.saturating_sub(first.bytes);
     // The first step may add states and gradients once; a leak goes on after it.
     let later = last.bytes.saturating_sub(second.bytes);
-    let is_growing = rises * 10 >= (series.len() - 1) * 8 && grown.share_of(last.bytes) > 0.2 && later.0 > grown.0 / 4;
+    let is_growing = rises * 10 >= (series.len() - 1) * 8
+        && grown.share_of(last.bytes) > 0.2
+        && later.0 > grown.0 / 4;
     if is_growing {
         let steps = match (first.step, last.step) {
             (Some(from), Some(to)) if to > from => format!(" between steps {from} and {to}"),
             _ => String::new(),
         };
-        let what = format!("printed memory rises steadily from {} to {}{steps}", first.bytes, last.bytes);
+        let what =
+            format!("printed memory rises steadily from {} to {}{steps}", first.bytes, last.bytes);
         for cause in [Cause::GraphRetained, Cause::ReferencesHeld, Cause::OutputsAccumulated] {
             push(found, Supports(cause), last.line, what.clone());
         }
         push(found, SignalKind::Contradicts(Cause::ActivationsTooLarge), last.line, what);
     } else if spread(&series).share_of(last.bytes) < 0.02 && series.len() >= 4 {
-        let what = format!("printed memory stays flat at {} over {} samples", last.bytes, series.len());
+        let what =
+            format!("printed memory stays flat at {} over {} samples", last.bytes, series.len());
         push(found, SignalKind::Contradicts(Cause::GraphRetained), last.line, what);
     }
 }
