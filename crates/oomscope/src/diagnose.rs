@@ -101,17 +101,7 @@ fn evidence(gathered: Gathered) -> Evidence {
 }
 
 fn failed_request(evidence: &Evidence) -> Option<Bytes> {
-    let failures = || {
-        evidence
-            .logs
-            .iter()
-            .flat_map(|log| &log.failures)
-            .filter(|failure| !failure.follows_another)
-    };
-    failures()
-        .filter(|failure| !failure.caught)
-        .chain(failures().filter(|failure| failure.caught))
-        .find_map(|failure| failure.memory.as_ref()?.requested)
+    log::primary_failure(evidence.logs.iter().flat_map(|log| &log.failures))?.memory.as_ref()?.requested
 }
 
 fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Evidence) -> bool {

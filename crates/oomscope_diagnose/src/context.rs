@@ -7,6 +7,7 @@ use oomscope_model::{
 };
 
 use crate::join::{self, Joined};
+use crate::log::{Trend, primary_failure, trend};
 
 /// All the evidence about one failure.
 pub(crate) struct Context<'a> {
@@ -30,7 +31,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Context<'a> {
-        let failure = main_failure(evidence);
+        let failure = primary_failure(evidence.logs.iter().flat_map(|log| &log.failures));
         let snapshot = main_snapshot(evidence, failure);
         let memory = merged_memory(failure, snapshot);
         let asked = asked(failure, snapshot);
@@ -109,17 +110,22 @@ impl<'a> Context<'a> {
             .filter(|growth| growth.total.share_of(snapshot.state.allocated) >= 0.25)
     }
 
-    /// First and last memory figure that the program itself printed, when they rise throughout
-    /// and the trace does not say otherwise.
-    pub(crate) fn printed_growth(&self) -> Option<(MemorySample, MemorySample)> {
-        // A trace of several steps knows better than the figures that a program prints.
-        let traced = self
-            .snapshot
-            .is_some_and(|snapshot| snapshot.events > 0 && snapshot.backward_runs >= 4);
+    /// How the memory that the program itself printed develops; `None` when a trace of several
+    /// steps knows better.
+    pub(crate) fn printed(&self) -> Option<Trend> {
+        let traced = self.snapshot.is_some_and(|snapshot| snapshot.events > 0 && snapshot.backward_runs >= 4);
         if traced && self.growth().is_none() {
             return None;
         }
-        self.evidence.logs.iter().find_map(|log| rising(&log.samples))
+        self.evidence.logs.iter().find_map(trend)
+    }
+
+    /// First and last memory figure that the program itself printed, when they rise throughout.
+    pub(crate) fn printed_growth(&self) -> Option<(MemorySample, MemorySample)> {
+        match self.printed()? {
+            Trend::Rises { from, to } => Some((from, to)),
+            Trend::Flat { .. } => None,
+        }
     }
 
     /// Whether memory rises step after step, by whatever evidence.
@@ -229,18 +235,6 @@ impl Failed for SnapshotEvidence {
     }
 }
 
-/// The first to die of memory and uncaught; else the first caught; else the first of anything.
-fn main_failure(evidence: &Evidence) -> Option<&Failure> {
-    let failures = || evidence.logs.iter().flat_map(|log| &log.failures);
-    let of_memory = |failure: &&Failure| failure.memory.is_some() && !failure.follows_another;
-    failures()
-        .filter(of_memory)
-        .find(|failure| !failure.caught)
-        .or_else(|| failures().find(of_memory))
-        .or_else(|| failures().find(|failure| !failure.follows_another))
-        .or_else(|| failures().next())
-}
-
 /// The device that the error names, else the one that failed, else the one that holds most.
 fn main_snapshot<'a>(
     evidence: &'a Evidence,
@@ -298,18 +292,4 @@ fn asked(failure: Option<&Failure>, snapshot: Option<&SnapshotEvidence>) -> Vec<
             failure.traceback.iter().rev().filter(user).map(oomscope_model::Frame::place).collect()
         })
         .unwrap_or_default()
-}
-
-/// At least three figures, four in five of the steps upwards, a third more at the end.
-fn rising(samples: &[MemorySample]) -> Option<(MemorySample, MemorySample)> {
-    let (first, last) = (*samples.first()?, *samples.last()?);
-    if samples.len() < 3 {
-        return None;
-    }
-    let upwards = samples
-        .windows(2)
-        .filter(|pair| pair.first().map(|s| s.bytes) < pair.last().map(|s| s.bytes))
-        .count();
-    let enough = upwards * 5 >= (samples.len() - 1) * 4;
-    (enough && last.bytes.share_of(first.bytes) >= 1.33).then_some((first, last))
 }

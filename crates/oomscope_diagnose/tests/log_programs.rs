@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use oomscope_diagnose::log::{primary_failure, read};
-use oomscope_model::SignalKind::{Decisive, Supports};
+use oomscope_diagnose::log::{Trend, primary_failure, read, trend};
+use oomscope_model::SignalKind::Decisive;
 use oomscope_model::{Cause, FrameOrigin, LogEvidence, Phase};
 
 fn evidence(path: &str) -> Option<LogEvidence> {
@@ -77,7 +77,7 @@ fn printed_memory_and_warnings_become_evidence() {
     {
         let Some(evidence) = evidence(&format!("programs/{name}/stdout.txt")) else { return };
         assert_eq!(evidence.samples.len(), samples, "{name}");
-        let grows = evidence.signals.iter().any(|s| s.kind == Supports(Cause::GraphRetained));
+        let grows = matches!(trend(&evidence), Some(Trend::Rises { .. }));
         assert_eq!(grows, name != "26_lookahead", "{name}");
     }
     let Some(warned) = evidence("programs/18_sharpness/stderr.txt") else { return };

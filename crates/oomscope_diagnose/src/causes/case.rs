@@ -2,7 +2,7 @@
 
 use oomscope_model::{Assessment, Bytes, Cause, Confidence, Fact, Place, SignalKind};
 
-use crate::context::Context;
+use crate::context::{Context, Failed};
 use crate::join::Joined;
 
 /// Points for and against one cause, with the facts that earned them.
@@ -33,7 +33,9 @@ impl Case {
             places: Vec::new(),
             settle: None,
         };
-        let mut support = 25;
+        // A recorded trace says more than words about the same moment.
+        let traced = context.snapshot.is_some_and(|snapshot| snapshot.failed() && snapshot.events > 0);
+        let mut support = if traced { 10 } else { 25 };
         for (input, signal) in context.signals() {
             let name = input.rsplit(['/', '\\']).next().unwrap_or(input);
             let text = format!("{} ({name}, line {})", signal.what, signal.line);
@@ -41,7 +43,7 @@ impl Case {
                 SignalKind::Decisive(of) if of == cause => case.speaks(88, text),
                 SignalKind::Supports(of) if of == cause => {
                     case.speaks(support, text);
-                    support = 8;
+                    support = support.min(8);
                 }
                 SignalKind::Contradicts(of) if of == cause => case.denies(30, text),
                 SignalKind::Decisive(_) | SignalKind::Supports(_) | SignalKind::Contradicts(_) => {}

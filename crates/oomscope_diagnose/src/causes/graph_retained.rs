@@ -5,6 +5,7 @@ use oomscope_model::{Bytes, Cause, Held, Severity};
 use super::case::{Case, percent};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
+use crate::log::Trend;
 
 pub(super) const RULE: CauseRule = CauseRule {
     cause: Cause::GraphRetained,
@@ -69,6 +70,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         if context.growth().is_none() {
             case.settle("a snapshot recorded over at least three steps: it shows which lines' blocks outlive their step");
         }
+    }
+    if let Some(Trend::Flat { at, samples }) = context.printed() {
+        case.denies(30, format!("printed memory stays flat at {} over {samples} figures", at.bytes));
     }
     for joined in
         context.findings_of(Cause::GraphRetained).filter(|joined| joined.is_warm()).take(3)

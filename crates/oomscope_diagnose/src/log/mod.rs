@@ -32,6 +32,7 @@ mod serving;
 mod signals;
 mod torch;
 mod traceback;
+mod trend;
 mod trigger;
 mod units;
 
@@ -39,6 +40,7 @@ use oomscope_model::LogEvidence;
 
 pub use phase::phase_of;
 pub use primary::primary_failure;
+pub use trend::{Trend, trend};
 
 /// Reads a log or an error text. `input` is the name that reports show. Never fails: a text
 /// without failures gives empty evidence.
@@ -46,7 +48,7 @@ pub fn read(input: &str, text: &str) -> LogEvidence {
     let gathered = gather::gather(text);
     let failures = aftermath::settle(text, merge::merge(gathered.candidates), gathered.root_rank);
     let samples = samples::read_samples(text);
-    let signals = signals::signals(gathered.phrases, &failures, &samples);
+    let signals = signals::signals(gathered.phrases, &failures);
     LogEvidence {
         input: input.to_owned(),
         failures: failures.into_iter().map(|candidate| candidate.failure).collect(),

@@ -10,7 +10,8 @@ const TELLING: usize = 2;
 /// The failure to explain: the first that ended the program and speaks of memory; failing that a
 /// caught one; failing that the first. An account without figures yields to one with figures;
 /// where the text gives neither rank nor order, the lower device wins.
-pub fn primary_failure(failures: &[Failure]) -> Option<&Failure> {
+pub fn primary_failure<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Option<&'a Failure> {
+    let failures: Vec<&Failure> = failures.into_iter().collect();
     let rank_of =
         |failure: &Failure| match (&failure.memory, failure.follows_another, failure.caught) {
             (Some(_), false, false) => 0,
@@ -18,9 +19,9 @@ pub fn primary_failure(failures: &[Failure]) -> Option<&Failure> {
             (None, false, false) => 2,
             _ => 3,
         };
-    let best = failures.iter().map(rank_of).min()?;
+    let best = failures.iter().copied().map(rank_of).min()?;
     let mut chosen: Option<&Failure> = None;
-    for failure in failures.iter().filter(|failure| rank_of(failure) == best) {
+    for failure in failures.iter().copied().filter(|failure| rank_of(failure) == best) {
         let figures = |failure: &Failure| failure.memory.as_ref().map_or(0, count);
         let device =
             |failure: &Failure| failure.memory.as_ref().and_then(|memory| memory.device_index);

@@ -4,7 +4,7 @@
 mod context;
 mod words;
 
-use oomscope_model::{Cause, MemorySample, Signal, SignalKind};
+use oomscope_model::{Cause, Signal, SignalKind};
 
 use super::gather::Candidate;
 use super::host;
@@ -21,10 +21,9 @@ pub(crate) fn phrases(message: &str, line: usize) -> Vec<Signal> {
 pub(crate) fn signals(
     phrases: Vec<Signal>,
     failures: &[Candidate],
-    samples: &[MemorySample],
 ) -> Vec<Signal> {
     let mut all: Vec<Signal> = Vec::new();
-    let context = context::signals(&phrases, failures, samples);
+    let context = context::signals(&phrases, failures);
     let phrases = phrases.into_iter().filter(|signal| !is_aftermath(signal, failures));
     for signal in phrases.chain(context) {
         let is_known = all.iter().any(|known| {

@@ -49,7 +49,10 @@ fn survivors(
     let last = periods.starts.len() as u32;
     let mut by_stack: FxHashMap<StackId, Vec<(u32, &LiveBlock)>> = FxHashMap::default();
     for block in live {
-        if let Some(at) = block.allocated_at {
+        let role = stacks.role_of(block, parameter_sizes);
+        if let Some(at) = block.allocated_at
+            && !matches!(role, Role::Parameters | Role::OptimizerState)
+        {
             by_stack.entry(block.stack).or_default().push((period_of(periods, at), block));
         }
     }

@@ -96,7 +96,11 @@ impl<'a> StackTable<'a> {
             library_call: library_call(&frames),
             phase,
             role: role(&frames, phase),
-            path: outside_modules(&frames).map(|frame| self.line_of(frame)).collect(),
+            // Building a model turns in loops too, but those are not steps.
+            path: match phase {
+                Phase::Loading => Vec::new(),
+                _ => outside_modules(&frames).map(|frame| self.line_of(frame)).collect(),
+            },
             forward: forward.map(|frame| self.line_of(frame)),
             grad_mode: grad_mode(&frames),
         }

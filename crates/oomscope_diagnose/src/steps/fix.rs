@@ -38,12 +38,19 @@ fn patch(context: &Context<'_>, cause: Cause) -> Patch {
             diff: Some(diff),
             words,
         },
-        None => Patch { cause, title: first_sentence(&words), diff: None, words },
+        None => {
+            let (title, words) = headed(&words);
+            Patch { cause, title, diff: None, words }
+        }
     }
 }
 
-fn first_sentence(words: &str) -> String {
-    words.split_once(": ").map_or(words, |(head, _)| head).trim_end_matches('.').to_owned()
+/// The first clause, and the rest: "Make one step smaller: halve …" has a head of its own.
+fn headed(words: &str) -> (String, String) {
+    let (head, rest) = words.split_once(": ").or_else(|| words.split_once(". ")).unwrap_or((words, ""));
+    let mut letters = rest.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
+    (head.trim_end_matches('.').to_owned(), format!("{first}{}", letters.as_str()))
 }
 
 fn diff(joined: &Joined<'_>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! What a failure says beyond its own words: its frames, its neighbours, the figures before it.
 
 use oomscope_model::SignalKind::{self, Decisive, Supports};
-use oomscope_model::{Bytes, Cause, Failure, MemorySample, Phase, Signal};
+use oomscope_model::{Bytes, Cause, Failure, Phase, Signal};
 
 use crate::log::figures::patterns;
 use crate::log::gather::Candidate;
@@ -20,7 +20,6 @@ patterns! {
 pub(super) fn signals(
     phrases: &[Signal],
     failures: &[Candidate],
-    samples: &[MemorySample],
 ) -> Vec<Signal> {
     let mut found = Vec::new();
     for candidate in failures.iter().filter(|candidate| !candidate.failure.follows_another) {
@@ -30,7 +29,6 @@ pub(super) fn signals(
         }
     }
     of_ranks(failures, &mut found);
-    of_growth(failures, samples, &mut found);
     found
 }
 
@@ -239,51 +237,4 @@ fn common_size(others: &[oomscope_model::OtherProcess]) -> Option<Bytes> {
     let near = |bytes: Bytes| bytes.0.abs_diff(first.0) <= first.0 / 10;
     (others.len() >= MANY && others.iter().all(|other| other.bytes.is_some_and(near)))
         .then_some(first)
-}
-
-/// Live memory that rises from sample to sample.
-fn of_growth(failures: &[Candidate], samples: &[MemorySample], found: &mut Vec<Signal>) {
-    let end = failures.first().map_or(usize::MAX, |candidate| candidate.failure.line);
-    let before: Vec<&MemorySample> = samples.iter().filter(|sample| sample.line < end).collect();
-    // Output that was buffered lands below the failure.
-    let series = if before.is_empty() { samples.iter().collect() } else { before };
-    let (Some(first), Some(second), Some(last)) = (series.first(), series.get(1), series.last())
-    else {
-        return;
-    };
-    if series.len() < 3 {
-        return;
-    }
-    let rises =
-        series.windows(2).filter(|pair| matches!(pair, [a, b] if b.bytes > a.bytes)).count();
-    let grown = last.bytes.saturating_sub(first.bytes);
-    // The first step may add states and gradients once; a leak goes on after it.
-    let later = last.bytes.saturating_sub(second.bytes);
-    let is_growing = rises * 10 >= (series.len() - 1) * 8
-        && grown.share_of(last.bytes) > 0.2
-        && later.0 > grown.0 / 4;
-    if is_growing {
-        let steps = match (first.step, last.step) {
-            (Some(from), Some(to)) if to > from => format!(" between steps {from} and {to}"),
-            _ => String::new(),
-        };
-        let what =
-            format!("printed memory rises steadily from {} to {}{steps}", first.bytes, last.bytes);
-        for cause in [Cause::GraphRetained, Cause::ReferencesHeld, Cause::OutputsAccumulated] {
-            push(found, Supports(cause), last.line, what.clone());
-        }
-        push(found, SignalKind::Contradicts(Cause::ActivationsTooLarge), last.line, what);
-    } else if spread(&series).share_of(last.bytes) < 0.02 && series.len() >= 4 {
-        let what =
-            format!("printed memory stays flat at {} over {} samples", last.bytes, series.len());
-        push(found, SignalKind::Contradicts(Cause::GraphRetained), last.line, what);
-    }
-}
-
-fn spread(series: &[&MemorySample]) -> Bytes {
-    let sizes = series.iter().map(|sample| sample.bytes);
-    match (sizes.clone().max(), sizes.min()) {
-        (Some(most), Some(least)) => most.saturating_sub(least),
-        _ => Bytes::ZERO,
-    }
 }
