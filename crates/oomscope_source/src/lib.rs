@@ -31,6 +31,7 @@ mod project;
 mod report;
 mod retention;
 mod rules;
+mod search;
 mod statement;
 mod store;
 mod tensor_call;
