@@ -3,11 +3,11 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
-use crate::facts::{Backward, Call, Kept, ModelCall};
+use crate::facts::{Backward, Call, Kept, Mode, ModelCall};
 use crate::imports::dotted;
 use crate::index::FunctionId;
 use crate::torch_api as api;
-use crate::value::{Graph, Kind, Value, combine};
+use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
 /// What is known of the called thing.
@@ -54,11 +54,7 @@ impl<'a> Walker<'a, '_> {
         result
     }
 
-    fn grad_mode_of_statement(
-        &self,
-        callee: &Callee,
-        call: &'a ExprCall,
-    ) -> Option<crate::facts::Mode> {
+    fn grad_mode_of_statement(&self, callee: &Callee, call: &'a ExprCall) -> Option<Mode> {
         if callee.name != "set_grad_enabled" {
             return None;
         }
@@ -66,8 +62,8 @@ impl<'a> Walker<'a, '_> {
         let wrapper: &Expr = &call.func;
         let _ = wrapper;
         match call.arguments.args.first() {
-            Some(Expr::BooleanLiteral(b)) if b.value => Some(crate::facts::Mode::On),
-            Some(Expr::BooleanLiteral(_)) => Some(crate::facts::Mode::Off),
+            Some(Expr::BooleanLiteral(b)) if b.value => Some(Mode::On),
+            Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
             _ => None,
         }
     }
@@ -122,7 +118,14 @@ impl<'a> Walker<'a, '_> {
             }
             other => {
                 let value = self.evaluate(other);
-                Callee { path, written, name: String::new(), receiver: None, function: None, value }
+                // `self.model["generator"](x)` is named by what it is taken from.
+                let base = match other {
+                    Expr::Subscript(subscript) => dotted(&subscript.value),
+                    _ => None,
+                };
+                let name = base.as_deref().and_then(|b| b.rsplit('.').next()).unwrap_or_default();
+                let name = name.to_owned();
+                Callee { path, written, name, receiver: None, function: None, value }
             }
         }
     }
@@ -227,7 +230,6 @@ impl<'a> Walker<'a, '_> {
         callee: &Callee,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
-        let values = || arguments.iter().map(|(_, value)| value);
         let name = callee.name.as_str();
         if let Some(value) = self.apply_training(call, callee, arguments) {
             return value;
@@ -256,6 +258,12 @@ impl<'a> Walker<'a, '_> {
                 if let Some(id) = self.index.method(class, "__call__") {
                     return self.apply_function(call, id, callee, arguments);
                 }
+            }
+            Kind::Module
+                if name.starts_with(|c: char| c.is_ascii_uppercase()) && name.len() > 1 =>
+            {
+                // A parameter that holds a class: this makes the network.
+                return Value::of_kind(Kind::Module);
             }
             Kind::Module | Kind::Criterion => {
                 return self.apply_module(call, None, callee, arguments);
@@ -286,31 +294,49 @@ impl<'a> Walker<'a, '_> {
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
                 && (api::names_a_network(name)
-                    && !name.contains("create")
-                    && !name.contains("get_")
-                    && !name.contains("load")
-                    && !name.contains("build")
-                    && !name.contains("make")
-                    && !name.contains("init")
+                    || callee.receiver.is_some() && self.is_forward_of_network(call, name)
                     || api::names_a_criterion(name)
+                        && !(arguments.is_empty() && name.starts_with("get"))
                     || in_module && own && self.is_layer(name))
             {
                 return self.apply_module(call, None, callee, arguments);
             }
         }
-        // Unknown: what goes in may come out.
-        let mut value = combine(values());
-        value.kind = Kind::Unknown;
-        value.graph = Graph::Maybe;
-        value.scalar = false;
-        value.host = false;
+        self.unknown_result(call, callee, arguments)
+    }
+
+    /// What goes into an unknown call may come out. Its result has a number of its own, so that a
+    /// backward through it proves what it is.
+    fn unknown_result(
+        &mut self,
+        call: &'a ExprCall,
+        callee: &Callee,
+        arguments: &[(&'a Expr, Value)],
+    ) -> Value {
+        let mut value = combine(arguments.iter().map(|(_, value)| value));
+        (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
+        (value.scalar, value.host, value.latent) = (false, false, Bits::default());
         if let Some(receiver) = &callee.receiver {
             value.containers = value.containers.union(receiver.containers);
             value.params = value.params.union(receiver.params);
             value.may = value.may.union(receiver.may);
             value.must = value.must.union(receiver.must);
         }
+        if self.facts.graphs.len() < 40 && self.mode != Mode::Off && value.params.is_empty() {
+            value.latent = Bits::one(self.facts.graphs.len());
+            self.facts.graphs.push(call.range());
+            value.may = value.may.union(value.latent);
+            value.must = value.must.union(value.latent);
+        }
         value
+    }
+
+    /// `encoder.forward_pass(x)`.
+    fn is_forward_of_network(&self, call: &ExprCall, name: &str) -> bool {
+        let Expr::Attribute(attribute) = &*call.func else { return false };
+        let holder = dotted(&attribute.value).unwrap_or_default();
+        name.starts_with("forward")
+            && api::names_a_network(holder.rsplit('.').next().unwrap_or_default())
     }
 
     fn is_layer(&self, name: &str) -> bool {
@@ -477,7 +503,6 @@ impl<'a> Walker<'a, '_> {
                 in_loop: self.in_loop,
                 mode: self.mode,
                 criterion,
-                graph: self.facts.graphs.len().min(63),
                 in_except: self.in_except,
             });
         }
@@ -514,6 +539,15 @@ impl<'a> Walker<'a, '_> {
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
             return value;
         };
+        if callee.name == "forward" && !summary.runs_backward {
+            self.facts.model_calls.push(ModelCall {
+                range: call.range(),
+                in_loop: self.in_loop,
+                mode: self.mode,
+                criterion: false,
+                in_except: self.in_except,
+            });
+        }
         if summary.runs_backward {
             self.facts.runs_backward = true;
             self.mark_loops_with_backward();
@@ -530,7 +564,7 @@ impl<'a> Walker<'a, '_> {
         let fresh =
             if has_graph(&returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
         let mut value = instantiate(&returns, &fresh, &parameter_values, 0);
-        if self.mode == crate::facts::Mode::Off {
+        if self.mode == Mode::Off {
             value = strip(&value, 0);
         }
         value

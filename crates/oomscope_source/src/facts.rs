@@ -110,8 +110,6 @@ pub(crate) struct ModelCall {
     pub(crate) mode: Mode,
     /// A loss function, not a network.
     pub(crate) criterion: bool,
-    pub(crate) graph: usize,
-    /// An argument requires grad or was made to: the input is optimised.
     pub(crate) in_except: Option<usize>,
 }
 
@@ -197,6 +195,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
     pub(crate) consumed_at_end: Bits,
+    /// Results of unknown calls that a backward went through.
+    pub(crate) proven: Bits,
     /// Graphs that leave through `return` or `yield`.
     pub(crate) returned: Bits,
     pub(crate) runs_backward: bool,

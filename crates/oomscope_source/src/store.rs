@@ -44,7 +44,13 @@ impl<'a> Walker<'a, '_> {
         range: TextRange,
     ) -> bool {
         let Some(path) = dotted(target) else { return false };
-        if let Expr::BinOp(op) = value_expr
+        // `x = x + v if x else v`
+        let sum = match value_expr {
+            Expr::If(choice) if choice.body.is_bin_op_expr() => &*choice.body,
+            Expr::If(choice) => &*choice.orelse,
+            other => other,
+        };
+        if let Expr::BinOp(op) = sum
             && matches!(op.op, Operator::Add)
             && let Some((added, left)) = added_to(&path, op)
         {

@@ -29,7 +29,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if project.is_unit_test(function)
             || project.grad_mode(id) == GradMode::Off
             || facts.wants_grad
-            || is_part_of_a_module(project, function)
+            || is_part_of_a_module(project, function, facts)
         {
             continue;
         }
@@ -38,9 +38,9 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 && matches!(call.mode, Mode::Inherited | Mode::On)
                 && call.in_except.is_none()
         });
-        let whole = project.evaluates(id) && evidence_of_evaluation(project, id, facts);
+        let whole = project.evaluates(id) && evidence_of_evaluation(function, facts);
         let found = if whole {
-            calls.into_iter().next().copied()
+            calls.into_iter().next().copied().or_else(|| step_in_loop(project, facts))
         } else {
             calls.copied().find(|call| in_evaluation_loop(facts, call))
         };
@@ -50,22 +50,49 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     }
 }
 
-/// A network's own methods are called by others, under whatever mode those choose.
-fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>) -> bool {
-    function.class.is_some_and(|class| project.index.is_module_class(class))
-        && !matches!(function.name, "generate" | "predict" | "evaluate" | "sample_text")
-        || project.feeds_backward(function)
+/// A network's own methods are called by others, under whatever mode those choose, unless they
+/// loop over the network themselves.
+fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &Facts<'_>) -> bool {
+    let member = function.class.is_some_and(|class| project.index.is_module_class(class));
+    let loops = facts.model_calls.iter().any(|call| !call.criterion && call.in_loop.is_some());
+    let decodes =
+        ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
+            && loops;
+    member && !decodes || project.feeds_backward(function) && !facts.calls_eval
+}
+
+/// The call in a loop of a function that runs the network: `self._eval_step(batch)`.
+fn step_in_loop(project: &Project<'_>, facts: &Facts<'_>) -> Option<ModelCall> {
+    facts.calls.iter().filter(|call| facts.calls_eval && call.in_loop.is_some()).find_map(|call| {
+        let callee = call.callee?;
+        let inner = project.facts.get(callee.0 as usize)?;
+        let records = matches!(call.mode, Mode::Inherited | Mode::On)
+            && project.grad_mode(callee) != GradMode::Off
+            && !inner.runs_backward
+            && !inner.wants_grad;
+        let runs = inner
+            .model_calls
+            .iter()
+            .any(|model| !model.criterion && matches!(model.mode, Mode::Inherited | Mode::On));
+        (records && runs).then(|| ModelCall {
+            range: ruff_text_size::Ranged::range(call.call),
+            in_loop: call.in_loop,
+            mode: call.mode,
+            criterion: false,
+            in_except: None,
+        })
+    })
 }
 
 /// A name alone does not decide: `eval()` is called, or a loop goes over data.
-fn evidence_of_evaluation(project: &Project<'_>, id: FunctionId, facts: &Facts<'_>) -> bool {
-    let looped = facts
-        .model_calls
-        .iter()
-        .any(|call| facts.loops_around(call.in_loop).any(|(_, around)| around.over_data));
+fn evidence_of_evaluation(function: &Function<'_>, facts: &Facts<'_>) -> bool {
+    let looped = facts.model_calls.iter().any(|call| {
+        facts
+            .loops_around(call.in_loop)
+            .any(|(_, around)| around.over_data || function.name.starts_with("generate"))
+    });
     // Who returns what the model says hands the decision to the caller.
     let only_returns = facts.returned.0 != 0 && !looped && !facts.calls_eval;
-    let _ = (project, id);
     (facts.calls_eval && !facts.calls_train || looped) && !only_returns
 }
 
@@ -91,7 +118,7 @@ fn report_recorded(
 ) {
     let Some(file) = project.index.file(function.file) else { return };
     let accumulates = facts.stores.iter().any(|store| {
-        store.in_loop.is_some() && store.outlives_loop && attached_graphs(store).is_some()
+        store.in_loop.is_some() && store.outlives_loop && attached_graphs(facts, store).is_some()
     });
     let text = short(file.slice(&call.range));
     let mut path = Vec::new();

@@ -34,6 +34,14 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 Some(_) => facts.loops_around(call.in_loop).any(|(_, l)| l.has_backward),
                 None => project.repeated.contains_key(&id),
             };
+            let made_each_time = facts.assignments.iter().any(|assignment| {
+                let around = call.in_loop.and_then(|number| facts.loops.get(number));
+                dotted(assignment.target).is_some_and(|name| name == optimizer)
+                    && around.is_none_or(|l| l.range.contains_range(assignment.range))
+            });
+            if made_each_time {
+                continue;
+            }
             if !again || done.contains(&optimizer) || is_cleared(project, id, &optimizer) {
                 continue;
             }

@@ -27,7 +27,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         }
         for store in &facts.stores {
             if !matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
-                || attached_graphs(store).is_some()
+                || attached_graphs(facts, store).is_some()
             {
                 continue;
             }

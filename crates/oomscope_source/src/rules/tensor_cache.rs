@@ -57,7 +57,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let value = &store.value;
             if store.kind != StoreKind::Subscript
                 || store.owner != Owner::Global
-                || attached_graphs(store).is_some()
+                || attached_graphs(facts, store).is_some()
                 || !value.output
                 || value.host
                 || value.scalar

@@ -168,7 +168,10 @@ fn work_while_held(
     let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
     let body = file.slice(&block.range);
     let catches_memory = kind.contains("OutOfMemory")
-        || kind.contains("RuntimeError") && body.contains("out of memory");
+        || kind.contains("RuntimeError")
+            && (body.contains("out of memory")
+                || body.contains("OOM")
+                || body.contains("empty_cache"));
     if !catches_memory || block.name.is_none() && kind.is_empty() {
         return;
     }
