@@ -34,8 +34,10 @@ mod rules;
 mod search;
 mod statement;
 mod store;
+mod summary;
 mod tensor_call;
 mod torch_api;
+mod training_call;
 mod value;
 mod walk;
 

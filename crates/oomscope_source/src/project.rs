@@ -161,14 +161,14 @@ impl<'a> Project<'a> {
             || (name.starts_with("test_") || name.ends_with("_test.py"))
             || name == "conftest.py"
     }
+}
 
-    /// Whether the function is a module's forward, or computes a loss for somebody else's backward.
-    pub(crate) fn feeds_backward(&self, function: &Function<'_>) -> bool {
-        let lower = function.name.to_ascii_lowercase();
-        matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
-            || lower.starts_with("forward")
-            || lower.contains("loss") && !lower.contains("eval") && !lower.contains("val_")
-    }
+/// Whether the function is a module's forward, or computes a loss for somebody else's backward.
+pub(crate) fn feeds_backward(function: &Function<'_>) -> bool {
+    let lower = function.name.to_ascii_lowercase();
+    matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
+        || lower.starts_with("forward")
+        || lower.contains("loss") && !lower.contains("eval") && !lower.contains("val_")
 }
 
 fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {

@@ -4,7 +4,7 @@ use oomscope_model::{Held, PathStep, Severity};
 
 use crate::facts::{Facts, Owner, Store, StoreKind};
 use crate::index::{Function, FunctionId};
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{short, step};
 use crate::value::{Bits, Graph, Value};
 
@@ -33,7 +33,7 @@ pub(crate) fn retained(
     let handed_on = facts.returned.contains_all(may);
     let loops = loop_steps(project, id, facts, store)?;
     if store.owner == Owner::Local {
-        if project.feeds_backward(function) {
+        if feeds_backward(function) {
             return None;
         }
         let relevant = facts.loops_around(store.in_loop).find(|(number, this)| {
@@ -53,7 +53,7 @@ pub(crate) fn retained(
         if project.consumed_attributes.contains(&store.target_name) {
             return None;
         }
-        if project.feeds_backward(function) && !freed {
+        if feeds_backward(function) && !freed {
             return None;
         }
         if handed_on && !evaluates && !freed && store.owner != Owner::Object {

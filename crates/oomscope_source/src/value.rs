@@ -80,6 +80,7 @@ impl Bits {
 
 /// An abstract value.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Value {
     pub(crate) kind: Kind,
     pub(crate) graph: Graph,

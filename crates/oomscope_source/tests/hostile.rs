@@ -1,4 +1,5 @@
 //! Input that was made to break the reader.
+#![allow(clippy::format_collect, reason = "brevity")]
 
 use oomscope_source::{InputFile, analyse_with_problems};
 

@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, Held, Severity};
 
 use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::rules::Rule;
 
@@ -47,7 +47,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                         .iter()
                         .any(|word| lower.contains(word));
                 let device = store.value.output && !store.value.host;
-                if around.is_none() || small || !device || project.feeds_backward(function) {
+                if around.is_none() || small || !device || feeds_backward(function) {
                     continue;
                 }
                 let message = format!(

@@ -7,7 +7,7 @@ use crate::edit::{decorator, fix};
 use crate::facts::{Facts, Mode, ModelCall};
 use crate::index::{FileId, Function, FunctionId};
 use crate::parse::Parsed;
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::attached_graphs;
 use crate::rules::Rule;
@@ -58,7 +58,7 @@ fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &F
     let decodes =
         ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
             && loops;
-    member && !decodes || project.feeds_backward(function) && !facts.calls_eval
+    member && !decodes || feeds_backward(function) && !facts.calls_eval
 }
 
 /// The call in a loop of a function that runs the network: `self._eval_step(batch)`.
@@ -91,9 +91,11 @@ fn evidence_of_evaluation(function: &Function<'_>, facts: &Facts<'_>) -> bool {
             .loops_around(call.in_loop)
             .any(|(_, around)| around.over_data || function.name.starts_with("generate"))
     });
+    let evaluates_by_call =
+        facts.calls_eval && (!facts.calls_train || torch_api::names_an_evaluation(function.name));
     // Who returns what the model says hands the decision to the caller.
     let only_returns = facts.returned.0 != 0 && !looped && !facts.calls_eval;
-    (facts.calls_eval && !facts.calls_train || looped) && !only_returns
+    (evaluates_by_call || looped) && !only_returns
 }
 
 /// A loop over validation data in a function that also trains, or in a script.

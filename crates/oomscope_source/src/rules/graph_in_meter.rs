@@ -6,7 +6,7 @@ use ruff_text_size::Ranged;
 use crate::edit::{fix, suffix};
 use crate::facts::{Call, Facts, Kept, StoreKind};
 use crate::index::{FileId, FunctionId};
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::{is_attached, repeated_steps};
 use crate::rules::Rule;
@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) || project.feeds_backward(function) {
+        if project.is_unit_test(function) || feeds_backward(function) {
             continue;
         }
         for call in &facts.calls {

@@ -39,10 +39,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some((expr, value)) = call.arguments.first() else { continue };
             match (expr, &value.kind) {
                 (Expr::Lambda(lambda), _) => {
-                    keeps_in_lambda(project, id, call.call, lambda, findings)
+                    keeps_in_lambda(project, id, call.call, lambda, findings);
                 }
                 (_, Kind::Function(hook)) => {
-                    keeps_in_function(project, id, *hook, call.call, findings)
+                    keeps_in_function(project, id, *hook, call.call, findings);
                 }
                 (Expr::Call(factory), _) => {
                     let made = facts.calls.iter().find(|c| std::ptr::eq(c.call, factory));

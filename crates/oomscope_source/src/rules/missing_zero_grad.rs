@@ -161,8 +161,7 @@ fn report_missing(
     let backward = facts
         .backwards
         .iter()
-        .filter(|b| b.direct && before(&b.call.range()))
-        .next_back()
+        .rfind(|b| b.direct && before(&b.call.range()))
         .map_or(stepped_at, |b| b.call.range());
     let clearing = format!("{optimizer}.zero_grad(set_to_none=True)");
     let edit = line_before(file, backward.start(), &clearing);

@@ -5,7 +5,7 @@ use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use crate::edit::{fix, suffix};
 use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::{attached_graphs, repeated_steps};
 use crate::rules::Rule;
@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.feeds_backward(function) || project.is_unit_test(function) {
+        if feeds_backward(function) || project.is_unit_test(function) {
             continue;
         }
         for store in &facts.stores {
