@@ -8,7 +8,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) {
         let Ok(entries) = std::fs::read_dir(path) else { return };
         let mut entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
         entries.sort();
-        entries.iter().for_each(|entry| collect(entry, files));
+        for entry in &entries {
+            collect(entry, files);
+        }
     } else if path.extension().is_some_and(|e| e == "py" || e == "ipynb") {
         files.push(path.to_owned());
     }

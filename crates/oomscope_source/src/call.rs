@@ -3,22 +3,22 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
-use crate::facts::{Backward, Call, Kept, ModelCall};
+use crate::facts::{Call, Mode};
 use crate::imports::dotted;
 use crate::index::FunctionId;
 use crate::torch_api as api;
-use crate::value::{Graph, Kind, Value, combine};
+use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
 /// What is known of the called thing.
-struct Callee {
-    path: Option<String>,
+pub(crate) struct Callee {
+    pub(crate) path: Option<String>,
     /// As written, where it is a dotted name.
-    written: Option<String>,
-    name: String,
-    receiver: Option<Value>,
-    function: Option<FunctionId>,
-    value: Value,
+    pub(crate) written: Option<String>,
+    pub(crate) name: String,
+    pub(crate) receiver: Option<Value>,
+    pub(crate) function: Option<FunctionId>,
+    pub(crate) value: Value,
 }
 
 impl<'a> Walker<'a, '_> {
@@ -40,36 +40,17 @@ impl<'a> Walker<'a, '_> {
                 arguments: arguments.clone(),
                 in_loop: self.in_loop,
                 mode: self.mode,
-                in_except: self.in_except,
                 consumed: self.names.consumed,
                 is_statement: false,
             });
         }
-        if let Some(mode) = self.grad_mode_of_statement(&callee, call) {
+        if let Some(mode) = switched_mode(&callee, call) {
             self.mode = mode;
             return Value::plain();
         }
         let result = self.apply(call, &callee, &arguments);
         self.store_by_method(call, &arguments);
         result
-    }
-
-    fn grad_mode_of_statement(
-        &self,
-        callee: &Callee,
-        call: &'a ExprCall,
-    ) -> Option<crate::facts::Mode> {
-        if callee.name != "set_grad_enabled" {
-            return None;
-        }
-        // As a statement it switches; as a `with` item the block restores it afterwards.
-        let wrapper: &Expr = &call.func;
-        let _ = wrapper;
-        match call.arguments.args.first() {
-            Some(Expr::BooleanLiteral(b)) if b.value => Some(crate::facts::Mode::On),
-            Some(Expr::BooleanLiteral(_)) => Some(crate::facts::Mode::Off),
-            _ => None,
-        }
     }
 
     fn resolve_callee(&mut self, call: &'a ExprCall) -> Callee {
@@ -122,7 +103,14 @@ impl<'a> Walker<'a, '_> {
             }
             other => {
                 let value = self.evaluate(other);
-                Callee { path, written, name: String::new(), receiver: None, function: None, value }
+                // `self.model["generator"](x)` is named by what it is taken from.
+                let base = match other {
+                    Expr::Subscript(subscript) => dotted(&subscript.value),
+                    _ => None,
+                };
+                let name = base.as_deref().and_then(|b| b.rsplit('.').next()).unwrap_or_default();
+                let name = name.to_owned();
+                Callee { path, written, name, receiver: None, function: None, value }
             }
         }
     }
@@ -227,7 +215,6 @@ impl<'a> Walker<'a, '_> {
         callee: &Callee,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
-        let values = || arguments.iter().map(|(_, value)| value);
         let name = callee.name.as_str();
         if let Some(value) = self.apply_training(call, callee, arguments) {
             return value;
@@ -257,19 +244,19 @@ impl<'a> Walker<'a, '_> {
                     return self.apply_function(call, id, callee, arguments);
                 }
             }
+            Kind::Module
+                if name.starts_with(|c: char| c.is_ascii_uppercase()) && name.len() > 1 =>
+            {
+                // A parameter that holds a class: this makes the network.
+                return Value::of_kind(Kind::Module);
+            }
             Kind::Module | Kind::Criterion => {
                 return self.apply_module(call, None, callee, arguments);
             }
             _ => {}
         }
         if let Some(receiver) = &callee.receiver
-            && let Some(value) = self.apply_method(
-                call,
-                &callee.name,
-                callee.written.as_deref(),
-                receiver,
-                arguments,
-            )
+            && let Some(value) = self.apply_method(call, &callee.name, receiver, arguments)
         {
             return value;
         }
@@ -286,29 +273,39 @@ impl<'a> Walker<'a, '_> {
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
                 && (api::names_a_network(name)
-                    && !name.contains("create")
-                    && !name.contains("get_")
-                    && !name.contains("load")
-                    && !name.contains("build")
-                    && !name.contains("make")
-                    && !name.contains("init")
+                    || callee.receiver.is_some() && is_forward_of_network(call, name)
                     || api::names_a_criterion(name)
+                        && !(arguments.is_empty() && name.starts_with("get"))
                     || in_module && own && self.is_layer(name))
             {
                 return self.apply_module(call, None, callee, arguments);
             }
         }
-        // Unknown: what goes in may come out.
-        let mut value = combine(values());
-        value.kind = Kind::Unknown;
-        value.graph = Graph::Maybe;
-        value.scalar = false;
-        value.host = false;
+        self.unknown_result(call, callee, arguments)
+    }
+
+    /// What goes into an unknown call may come out. Its result has a number of its own, so that a
+    /// backward through it proves what it is.
+    fn unknown_result(
+        &mut self,
+        call: &'a ExprCall,
+        callee: &Callee,
+        arguments: &[(&'a Expr, Value)],
+    ) -> Value {
+        let mut value = combine(arguments.iter().map(|(_, value)| value));
+        (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
+        (value.scalar, value.host, value.latent) = (false, false, Bits::default());
         if let Some(receiver) = &callee.receiver {
             value.containers = value.containers.union(receiver.containers);
             value.params = value.params.union(receiver.params);
             value.may = value.may.union(receiver.may);
             value.must = value.must.union(receiver.must);
+        }
+        if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
+            value.latent = Bits::one(self.facts.graphs.len());
+            self.facts.graphs.push(call.range());
+            value.may = value.may.union(value.latent);
+            value.must = value.must.union(value.latent);
         }
         value
     }
@@ -322,396 +319,27 @@ impl<'a> Walker<'a, '_> {
                 .get(&(class, name.to_owned()))
                 .is_some_and(|value| matches!(value.kind, Kind::Module))
     }
+}
 
-    /// `backward`, `zero_grad`, `eval`, `train`: what steers training.
-    fn apply_training(
-        &mut self,
-        call: &'a ExprCall,
-        callee: &Callee,
-        arguments: &[(&'a Expr, Value)],
-    ) -> Option<Value> {
-        let keyword_true = |name: &str| {
-            call.arguments.keywords.iter().any(|keyword| {
-                keyword.arg.as_ref().is_some_and(|arg| arg.as_str() == name)
-                    && matches!(&keyword.value, Expr::BooleanLiteral(b) if b.value)
-            })
-        };
-        match callee.name.as_str() {
-            "backward" | "manual_backward" | "backward_step" => {
-                let receiver = callee.receiver.clone().unwrap_or_default();
-                let first = arguments.first().map(|(_, value)| value.clone());
-                let of_receiver = receiver.is_attached()
-                    || (!receiver.params.is_empty() || !receiver.containers.is_empty())
-                        && first.as_ref().is_none_or(|v| !v.is_attached())
-                    || arguments.is_empty();
-                let value = if of_receiver { receiver } else { first.unwrap_or_default() };
-                let path_of_autograd =
-                    callee.path.as_deref().is_some_and(|p| p.starts_with("torch.autograd"));
-                if callee.function.is_none() || value.is_attached() || path_of_autograd {
-                    self.run_backward(
-                        call,
-                        value,
-                        keyword_true("retain_graph"),
-                        keyword_true("create_graph"),
-                        of_receiver,
-                    );
-                    return Some(Value::plain());
-                }
-                None
-            }
-            "grad" if callee.path.as_deref() == Some("torch.autograd.grad") => {
-                self.facts.wants_grad = true;
-                let value = arguments.first().map(|(_, value)| value.clone()).unwrap_or_default();
-                let creates = call.arguments.keywords.iter().any(|k| {
-                    k.arg
-                        .as_ref()
-                        .is_some_and(|a| matches!(a.as_str(), "create_graph" | "retain_graph"))
-                        && !matches!(&k.value, Expr::BooleanLiteral(b) if !b.value)
-                });
-                self.consume(&value, creates);
-                Some(if creates {
-                    Value { kind: Kind::List, graph: Graph::Maybe, ..value }
-                } else {
-                    Value { kind: Kind::List, ..Value::detached() }
-                })
-            }
-            "zero_grad" => {
-                self.facts.clears_grads = true;
-                Some(Value::plain())
-            }
-            "step" if callee.receiver.is_some() && callee.function.is_none() => {
-                let holder = callee.written.clone().unwrap_or_default().to_ascii_lowercase();
-                if holder.contains("opt")
-                    || matches!(callee.receiver.as_ref().map(|r| &r.kind), Some(Kind::Optimizer))
-                {
-                    self.summary.steps_optimizer = true;
-                }
-                // `optimizer.step(closure)` may hand the loss back.
-                None
-            }
-            "eval" if arguments.is_empty() && callee.function.is_none() => {
-                self.facts.calls_eval = true;
-                callee.receiver.clone().map(as_module)
-            }
-            "train" if arguments.len() <= 1 && callee.function.is_none() => {
-                let off =
-                    matches!(arguments.first(), Some((Expr::BooleanLiteral(b), _)) if !b.value);
-                if off {
-                    self.facts.calls_eval = true;
-                } else {
-                    self.facts.calls_train = true;
-                }
-                callee.receiver.clone().map(as_module)
-            }
-            "requires_grad_" if !matches!(arguments.first(), Some((Expr::BooleanLiteral(b), _)) if !b.value) =>
-            {
-                self.facts.wants_grad = true;
-                None
-            }
-            "clear" => {
-                if let Expr::Attribute(attribute) = &*call.func {
-                    self.clear_container(&attribute.value);
-                }
-                Some(Value::plain())
-            }
-            name if callee.receiver.is_none()
-                && name.contains("scaler")
-                && arguments.len() >= 2
-                && callee.function.is_none() =>
-            {
-                let value = arguments.first().map(|(_, value)| value.clone()).unwrap_or_default();
-                self.run_backward(call, value, false, false, false);
-                Some(Value::plain())
-            }
-            _ => None,
-        }
+/// `torch.set_grad_enabled(flag)`: as a statement it switches for the rest, as a `with` item the
+/// block restores it.
+fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
+    if callee.name != "set_grad_enabled" {
+        return None;
     }
-
-    fn run_backward(
-        &mut self,
-        call: &'a ExprCall,
-        value: Value,
-        retain_graph: bool,
-        create_graph: bool,
-        direct: bool,
-    ) {
-        self.facts.runs_backward = true;
-        self.mark_loops_with_backward();
-        self.consume(&value, retain_graph || create_graph);
-        self.facts.backwards.push(Backward {
-            call,
-            value,
-            in_loop: self.in_loop,
-            retain_graph,
-            create_graph,
-            direct,
-        });
-    }
-
-    fn mark_loops_with_backward(&mut self) {
-        let mut at = self.in_loop;
-        while let Some(number) = at {
-            let Some(this) = self.facts.loops.get_mut(number) else { return };
-            this.has_backward = true;
-            at = this.parent;
-        }
-    }
-
-    /// Calls of networks and loss functions.
-    fn apply_module(
-        &mut self,
-        call: &'a ExprCall,
-        class: Option<crate::index::ClassId>,
-        callee: &Callee,
-        arguments: &[(&'a Expr, Value)],
-    ) -> Value {
-        let criterion = matches!(callee.value.kind, Kind::Criterion)
-            || class.is_none() && api::names_a_criterion(&callee.name);
-        let inputs = combine(arguments.iter().map(|(_, value)| value));
-        if criterion && inputs.graph == Graph::No && !arguments.is_empty() {
-            return Value { scalar: true, output: inputs.output, ..Value::detached() };
-        }
-        if !criterion || inputs.graph != Graph::Yes {
-            self.facts.model_calls.push(ModelCall {
-                range: call.range(),
-                in_loop: self.in_loop,
-                mode: self.mode,
-                criterion,
-                graph: self.facts.graphs.len().min(63),
-                in_except: self.in_except,
-            });
-        }
-        let fresh = self.new_graph(call.range());
-        let mut result = fresh.clone();
-        if let Some(id) = class.and_then(|class| self.index.method(class, "forward"))
-            && let Some(returns) = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone())
-        {
-            result = shaped(&returns, &fresh, 0);
-        }
-        result.may = result.may.union(inputs.may);
-        result.must = result.must.union(inputs.must);
-        result.params = result.params.union(inputs.params);
-        result.containers = result.containers.union(inputs.containers);
-        result.scalar |= criterion && !asks_no_reduction(call);
-        result
-    }
-
-    /// Functions of the given files, by their summaries.
-    fn apply_function(
-        &mut self,
-        call: &'a ExprCall,
-        id: FunctionId,
-        callee: &Callee,
-        arguments: &[(&'a Expr, Value)],
-    ) -> Value {
-        let offset = usize::from(
-            callee.receiver.is_some() && self.index.function(id).is_some_and(|f| f.class.is_some()),
-        );
-        let parameter_values = self.match_parameters(call, id, arguments, offset);
-        self.record_kept(id, arguments, offset);
-        let Some(summary) = self.knowledge.summaries.get(&id).cloned() else {
-            let mut value = combine(arguments.iter().map(|(_, v)| v));
-            (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
-            return value;
-        };
-        if summary.runs_backward {
-            self.facts.runs_backward = true;
-            self.mark_loops_with_backward();
-        }
-        if summary.clears_grads {
-            self.facts.clears_grads = true;
-        }
-        for number in summary.backward_of.iter() {
-            if let Some(value) = parameter_values.get(number).cloned() {
-                self.consume(&value, false);
-            }
-        }
-        let Some(returns) = summary.returns else { return Value::plain() };
-        let fresh =
-            if has_graph(&returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
-        let mut value = instantiate(&returns, &fresh, &parameter_values, 0);
-        if self.mode == crate::facts::Mode::Off {
-            value = strip(&value, 0);
-        }
-        value
-    }
-
-    fn match_parameters(
-        &self,
-        call: &'a ExprCall,
-        id: FunctionId,
-        arguments: &[(&'a Expr, Value)],
-        offset: usize,
-    ) -> Vec<Value> {
-        let Some(parameters) = self.index.function(id).and_then(|f| f.parameters) else {
-            return Vec::new();
-        };
-        let names: Vec<&str> = parameters
-            .iter_non_variadic_params()
-            .map(|p| p.parameter.name.as_str())
-            .chain(parameters.vararg.iter().map(|p| p.name.as_str()))
-            .chain(parameters.kwarg.iter().map(|p| p.name.as_str()))
-            .collect();
-        let mut values = vec![Value::plain(); names.len()];
-        let positional = call.arguments.args.len();
-        let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {
-            if let Some(slot) = values.get_mut(at) {
-                *slot = combine([&*slot, value].into_iter());
-            }
-        };
-        let vararg = parameters
-            .vararg
-            .as_ref()
-            .and_then(|p| names.iter().position(|n| *n == p.name.as_str()));
-        let kwarg = parameters
-            .kwarg
-            .as_ref()
-            .and_then(|p| names.iter().position(|n| *n == p.name.as_str()));
-        let plain = parameters.posonlyargs.len() + parameters.args.len();
-        for (number, (_, value)) in arguments.iter().take(positional).enumerate() {
-            let at = number + offset;
-            if at < plain {
-                if let Some(slot) = values.get_mut(at) {
-                    *slot = value.clone();
-                }
-            } else if let Some(vararg) = vararg {
-                rest(&mut values, vararg, value);
-            }
-        }
-        for (keyword, (_, value)) in
-            call.arguments.keywords.iter().zip(arguments.iter().skip(positional))
-        {
-            let named =
-                keyword.arg.as_ref().and_then(|arg| names.iter().position(|n| *n == arg.as_str()));
-            match (named, kwarg) {
-                (Some(at), _) => {
-                    if let Some(slot) = values.get_mut(at) {
-                        *slot = value.clone();
-                    }
-                }
-                (None, Some(at)) => rest(&mut values, at, value),
-                (None, None) => {}
-            }
-        }
-        values
-    }
-
-    /// If the callee keeps what it is given, so does this function for its own parameters.
-    fn record_kept(&mut self, id: FunctionId, arguments: &[(&'a Expr, Value)], offset: usize) {
-        if id == self.id || self.summary.keeps.len() > 64 {
-            return;
-        }
-        let Some(callee) = self.knowledge.summaries.get(&id) else { return };
-        let mut new: Vec<Kept> = Vec::new();
-        for kept in &callee.keeps {
-            let Some(number) = kept.parameter.checked_sub(offset) else { continue };
-            let Some((_, value)) = arguments.get(number) else { continue };
-            for parameter in value.params.iter() {
-                new.push(Kept { parameter, ..kept.clone() });
-            }
-        }
-        self.summary.keeps.extend(new);
+    match call.arguments.args.first() {
+        Some(Expr::BooleanLiteral(flag)) if flag.value => Some(Mode::On),
+        Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
+        _ => None,
     }
 }
 
-fn as_module(value: Value) -> Value {
-    match value.kind {
-        Kind::Unknown => Value { kind: Kind::Module, ..value },
-        _ => value,
-    }
-}
-
-/// `reduction="none"`, `reduce=False`.
-pub(crate) fn asks_no_reduction(call: &ExprCall) -> bool {
-    call.arguments.keywords.iter().any(|keyword| match &keyword.arg {
-        Some(arg) if arg.as_str() == "reduction" => match &keyword.value {
-            Expr::StringLiteral(text) => text.value.to_str() == "none",
-            _ => true,
-        },
-        Some(arg) => arg.as_str() == "reduce",
-        None => false,
-    })
-}
-
-fn has_graph(value: &Value, depth: usize) -> bool {
-    if let Kind::Tuple(items) = &value.kind
-        && depth < 8
-    {
-        return items.iter().any(|item| has_graph(item, depth + 1));
-    }
-    value.graph == Graph::Yes
-}
-
-/// A callee's return value in the caller's terms.
-fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usize) -> Value {
-    if let Kind::Tuple(items) = &returns.kind
-        && depth < 8
-    {
-        let items: Vec<Value> =
-            items.iter().map(|item| instantiate(item, fresh, parameters, depth + 1)).collect();
-        let joint = combine(items.iter());
-        return Value { kind: Kind::Tuple(items.into()), ..joint };
-    }
-    let mut value = Value {
-        kind: returns.kind.clone(),
-        graph: returns.graph,
-        host: returns.host,
-        scalar: returns.scalar,
-        small: returns.small,
-        output: returns.output,
-        ..Value::default()
-    };
-    if returns.graph == Graph::Yes {
-        value.graph = fresh.graph;
-        (value.may, value.must, value.origin) = (fresh.may, fresh.must, fresh.origin);
-    }
-    let given = combine(returns.params.iter().filter_map(|number| parameters.get(number)));
-    if !returns.params.is_empty() {
-        value.may = value.may.union(given.may);
-        value.must = value.must.union(given.must);
-        value.params = given.params;
-        value.containers = given.containers;
-        value.origin = value.origin.or(given.origin);
-        value.output |= given.output;
-        value.graph = match (value.graph, given.graph) {
-            (Graph::Yes, _) | (_, Graph::Yes) => Graph::Yes,
-            (Graph::Maybe, Graph::No) => Graph::No,
-            (graph, _) => graph,
-        };
-    }
-    value
-}
-
-/// A module's output: shaped like its forward's return value, attached unless detached there.
-fn shaped(returns: &Value, fresh: &Value, depth: usize) -> Value {
-    if let Kind::Tuple(items) = &returns.kind
-        && depth < 8
-    {
-        let items: Vec<Value> = items.iter().map(|item| shaped(item, fresh, depth + 1)).collect();
-        let joint = combine(items.iter());
-        return Value { kind: Kind::Tuple(items.into()), ..joint };
-    }
-    if returns.graph == Graph::No {
-        return Value { output: true, ..returns.without_graph() };
-    }
-    Value {
-        kind: match returns.kind {
-            Kind::List | Kind::Dict => returns.kind.clone(),
-            _ => Kind::Tensor,
-        },
-        scalar: returns.scalar,
-        ..fresh.clone()
-    }
-}
-
-fn strip(value: &Value, depth: usize) -> Value {
-    match &value.kind {
-        Kind::Tuple(items) if depth < 8 => {
-            let items: Vec<Value> = items.iter().map(|item| strip(item, depth + 1)).collect();
-            Value { kind: Kind::Tuple(items.into()), ..value.without_graph() }
-        }
-        _ => value.without_graph(),
-    }
+/// `encoder.forward_pass(x)`.
+fn is_forward_of_network(call: &ExprCall, name: &str) -> bool {
+    let Expr::Attribute(attribute) = &*call.func else { return false };
+    let holder = dotted(&attribute.value).unwrap_or_default();
+    name.starts_with("forward")
+        && api::names_a_network(holder.rsplit('.').next().unwrap_or_default())
 }
 
 fn apply_builtin(name: &str, arguments: &[(&Expr, Value)]) -> Option<Value> {

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::facts::{Facts, Mode};
 use crate::imports::dotted;
 use crate::index::{FunctionId, Index};
+use crate::search::called_name;
 use crate::torch_api;
 use crate::value::Kind;
 
@@ -14,7 +15,6 @@ pub(crate) struct CallSite {
     pub(crate) caller: FunctionId,
     pub(crate) mode: Mode,
     pub(crate) in_loop: bool,
-    pub(crate) loop_number: Option<usize>,
     pub(crate) at: ruff_text_size::TextSize,
 }
 
@@ -30,12 +30,15 @@ pub(crate) fn call_sites(index: &Index<'_>, facts: &[Facts<'_>]) -> CallSites {
                 Kind::Function(id) => Some(id),
                 _ => None,
             });
-            for callee in call.callee.into_iter().chain(handed) {
+            // `self.step()` in a base class may run what a subclass defines.
+            let below = call
+                .receiver_class
+                .map_or_else(Vec::new, |class| index.overriders(class, called_name(call.call)));
+            for callee in call.callee.into_iter().chain(handed).chain(below) {
                 sites.entry(callee).or_default().push(CallSite {
                     caller,
                     mode: call.mode,
                     in_loop: call.in_loop.is_some(),
-                    loop_number: call.in_loop,
                     at: call.call.range_start,
                 });
             }

@@ -47,6 +47,10 @@ impl<'a> Walker<'a, '_> {
                 let left = self.evaluate(&op.left);
                 let right = self.evaluate(&op.right);
                 let mut value = combine([&left, &right].into_iter());
+                if !left.latent.is_empty() && !right.latent.is_empty() {
+                    // A backward through the result proves one of them, not which.
+                    value.latent = Bits::default();
+                }
                 value.scalar = (left.scalar && (right.scalar || matches!(right.kind, Kind::Plain)))
                     || (right.scalar && matches!(left.kind, Kind::Plain));
                 if matches!(left.kind, Kind::List) && matches!(right.kind, Kind::List) {
@@ -229,7 +233,6 @@ impl<'a> Walker<'a, '_> {
     /// What reading a container gives: what was stored, and the container's own number.
     pub(crate) fn read_container(&mut self, number: usize, mut value: Value) -> Value {
         let Some(container) = self.facts.containers.get_mut(number) else { return value };
-        container.read = true;
         // An accumulator's binding already holds what was added, path by path.
         if matches!(value.kind, Kind::Tensor | Kind::Plain) {
             value.containers = value.containers.union(Bits::one(number));

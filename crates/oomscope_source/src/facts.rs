@@ -75,13 +75,13 @@ pub(crate) struct Store<'a> {
     pub(crate) in_loop: Option<usize>,
     /// Whether the container was made outside the innermost loop that is inside the function.
     pub(crate) outlives_loop: bool,
-    pub(crate) mode: Mode,
     /// Graphs consumed when it is stored.
     pub(crate) consumed: Bits,
 }
 
 /// A call, with what is known of it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "`call.call` is the syntax of the call")]
 pub(crate) struct Call<'a> {
     pub(crate) call: &'a ExprCall,
     /// Dotted path through imports, `torch.load`.
@@ -95,8 +95,6 @@ pub(crate) struct Call<'a> {
     pub(crate) arguments: Vec<(&'a Expr, Value)>,
     pub(crate) in_loop: Option<usize>,
     pub(crate) mode: Mode,
-    /// The number of the `except` block around it.
-    pub(crate) in_except: Option<usize>,
     pub(crate) consumed: Bits,
     /// Whether the statement is the call alone.
     pub(crate) is_statement: bool,
@@ -110,8 +108,6 @@ pub(crate) struct ModelCall {
     pub(crate) mode: Mode,
     /// A loss function, not a network.
     pub(crate) criterion: bool,
-    pub(crate) graph: usize,
-    /// An argument requires grad or was made to: the input is optimised.
     pub(crate) in_except: Option<usize>,
 }
 
@@ -131,7 +127,6 @@ pub(crate) struct Backward<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Loop {
     pub(crate) range: TextRange,
-    pub(crate) body_start: TextRange,
     pub(crate) parent: Option<usize>,
     /// Goes over a data set, steps or epochs, by what it iterates.
     pub(crate) over_data: bool,
@@ -157,8 +152,6 @@ pub(crate) struct Container {
     pub(crate) cleared: bool,
     /// Joint flags of what was stored.
     pub(crate) stored: Value,
-    /// Read at all.
-    pub(crate) read: bool,
 }
 
 /// `except E as name:` and what it holds.
@@ -167,7 +160,6 @@ pub(crate) struct ExceptBlock<'a> {
     pub(crate) range: TextRange,
     pub(crate) name: Option<&'a str>,
     pub(crate) kind: Option<&'a Expr>,
-    pub(crate) in_loop: Option<usize>,
     pub(crate) body: &'a [ruff_python_ast::Stmt],
     pub(crate) tried: &'a [ruff_python_ast::Stmt],
 }
@@ -182,6 +174,7 @@ pub(crate) struct Assignment<'a> {
 
 /// Everything about one function.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Facts<'a> {
     pub(crate) stores: Vec<Store<'a>>,
     pub(crate) calls: Vec<Call<'a>>,
@@ -197,6 +190,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
     pub(crate) consumed_at_end: Bits,
+    /// Results of unknown calls that a backward went through.
+    pub(crate) proven: Bits,
     /// Graphs that leave through `return` or `yield`.
     pub(crate) returned: Bits,
     pub(crate) runs_backward: bool,
@@ -257,5 +252,4 @@ pub(crate) struct Kept {
     pub(crate) range: TextRange,
     /// The function whose line it is.
     pub(crate) by: FunctionId,
-    pub(crate) owner: Owner,
 }

@@ -21,12 +21,11 @@ pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
                 Stmt::Import(import) => {
                     for alias in &import.names {
                         let full = alias.name.as_str();
-                        match &alias.asname {
-                            Some(name) => self.0.names.insert(name.to_string(), full.to_owned()),
-                            None => {
-                                let first = full.split('.').next().unwrap_or(full);
-                                self.0.names.insert(first.to_owned(), first.to_owned())
-                            }
+                        if let Some(name) = &alias.asname {
+                            self.0.names.insert(name.to_string(), full.to_owned())
+                        } else {
+                            let first = full.split('.').next().unwrap_or(full);
+                            self.0.names.insert(first.to_owned(), first.to_owned())
                         };
                     }
                 }

@@ -38,7 +38,6 @@ pub(crate) struct Function<'a> {
 /// A class.
 pub(crate) struct Class<'a> {
     pub(crate) file: FileId,
-    pub(crate) name: &'a str,
     pub(crate) bases: Vec<String>,
     pub(crate) decorators: &'a [Decorator],
     pub(crate) methods: FxHashMap<&'a str, FunctionId>,
@@ -51,7 +50,6 @@ pub(crate) struct FileNames<'a> {
     pub(crate) imports: Imports,
     pub(crate) functions: FxHashMap<&'a str, FunctionId>,
     pub(crate) classes: FxHashMap<&'a str, ClassId>,
-    pub(crate) module: FunctionId,
 }
 
 /// All definitions.
@@ -62,6 +60,7 @@ pub(crate) struct Index<'a> {
     pub(crate) classes: Vec<Class<'a>>,
     /// Definitions by the place of their `def`, to find nested ones again.
     pub(crate) by_start: FxHashMap<(FileId, u32), FunctionId>,
+    methods_by_name: FxHashMap<&'a str, Vec<(ClassId, FunctionId)>>,
     by_method: FxHashMap<&'a str, Option<FunctionId>>,
     by_function: FxHashMap<&'a str, Option<FunctionId>>,
     by_class: FxHashMap<&'a str, Option<ClassId>>,
@@ -147,12 +146,34 @@ impl<'a> Index<'a> {
             if let Some(id) = class.methods.get(name) {
                 return Some(*id);
             }
-            at = class.bases.iter().find_map(|base| {
-                let last = base.rsplit('.').next().unwrap_or(base);
-                self.class_named(class.file, last)
-            });
+            at = at.and_then(|id| self.base_of(id));
         }
         None
+    }
+
+    /// Methods of subclasses that a call on an object typed as `class` may run.
+    pub(crate) fn overriders(&self, class: ClassId, name: &str) -> Vec<FunctionId> {
+        let Some(candidates) = self.methods_by_name.get(name) else { return Vec::new() };
+        let below = candidates.iter().filter(|(owner, _)| {
+            let mut at = Some(*owner);
+            for _ in 0..16 {
+                at = at.and_then(|id| self.base_of(id));
+                if at == Some(class) {
+                    return true;
+                }
+            }
+            false
+        });
+        below.take(64).map(|(_, method)| *method).collect()
+    }
+
+    /// The first base of a class that is given.
+    fn base_of(&self, class: ClassId) -> Option<ClassId> {
+        let class = self.class(class)?;
+        class.bases.iter().find_map(|base| {
+            let last = base.rsplit('.').next().unwrap_or(base);
+            self.class_named(class.file, last)
+        })
     }
 
     /// The only method of that name in all files.
@@ -168,10 +189,7 @@ impl<'a> Index<'a> {
             if class.bases.iter().any(|base| is_module_base(base)) {
                 return true;
             }
-            at = class.bases.iter().find_map(|base| {
-                let last = base.rsplit('.').next().unwrap_or(base);
-                self.class_named(class.file, last)
-            });
+            at = at.and_then(|id| self.base_of(id));
         }
         false
     }
@@ -208,6 +226,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
         functions: Vec::new(),
         classes: Vec::new(),
         by_start: FxHashMap::default(),
+        methods_by_name: FxHashMap::default(),
         by_method: FxHashMap::default(),
         by_function: FxHashMap::default(),
         by_class: FxHashMap::default(),
@@ -234,7 +253,6 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             imports: collect_imports(&file.body),
             functions: FxHashMap::default(),
             classes: FxHashMap::default(),
-            module,
         });
         let scope = Scope { file: file_id, class: None, parent: module, prefix: String::new() };
         add_definitions(&mut index, &file.body, &scope);
@@ -273,6 +291,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                 });
                 index.by_start.insert((scope.file, def.name.start().to_u32()), id);
                 if let Some(class) = scope.class {
+                    index.methods_by_name.entry(name).or_default().push((class, id));
                     if let Some(class) = index.classes.get_mut(class.0 as usize) {
                         class.methods.insert(name, id);
                     }
@@ -299,7 +318,6 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                 let bases = bases.filter_map(|base| base_path(imports?, base)).collect();
                 index.classes.push(Class {
                     file: scope.file,
-                    name,
                     bases,
                     decorators: &def.decorator_list,
                     methods: FxHashMap::default(),

@@ -31,10 +31,13 @@ mod project;
 mod report;
 mod retention;
 mod rules;
+mod search;
 mod statement;
 mod store;
+mod summary;
 mod tensor_call;
 mod torch_api;
+mod training_call;
 mod value;
 mod walk;
 

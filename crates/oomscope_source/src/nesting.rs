@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_depth_is_refused() {
-        let indented: String = (0..300).map(|i| format!("{}if x:\n", " ".repeat(i))).collect();
+        let indented: String =
+            (0..300).fold(String::new(), |text, i| text + &" ".repeat(i) + "if x:\n");
         for text in [
             "(".repeat(5000),
             indented,

@@ -33,7 +33,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
         kind = PySourceType::Ipynb;
         match Notebook::from_source_code(&text) {
             Ok(notebook) if notebook.is_python_notebook() => {
-                text = notebook.source_code().to_owned();
+                notebook.source_code().clone_into(&mut text);
             }
             Ok(_) => {
                 problem = Some(("the notebook's language is not Python".to_owned(), None));

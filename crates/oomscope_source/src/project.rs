@@ -9,7 +9,6 @@ use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rules::rules;
 use crate::torch_api;
-use crate::value::Kind;
 use crate::walk::{Knowledge, walk_function};
 
 /// Everything that the rules read.
@@ -137,7 +136,21 @@ impl<'a> Project<'a> {
         };
         !facts.runs_backward
             && (torch_api::names_an_evaluation(function.name)
-                || facts.calls_eval && !facts.calls_train)
+                || facts.calls_eval && !facts.calls_train
+                || self.is_method_of_evaluator(function))
+    }
+
+    /// Whether the function's class puts its network into `eval()` when made and never trains it.
+    fn is_method_of_evaluator(&self, function: &Function<'_>) -> bool {
+        let Some(class) = function.class else { return false };
+        let facts = |id: &FunctionId| self.facts.get(id.0 as usize);
+        let methods = self.index.class(class).map(|class| &class.methods);
+        !self.index.is_module_class(class)
+            && function.name != "__init__"
+            && methods.is_some_and(|methods| {
+                methods.get("__init__").and_then(facts).is_some_and(|f| f.calls_eval)
+                    && methods.values().filter_map(facts).all(|f| !f.runs_backward)
+            })
     }
 
     /// Whether a file or function is a unit test: nothing there runs for long.
@@ -148,14 +161,14 @@ impl<'a> Project<'a> {
             || (name.starts_with("test_") || name.ends_with("_test.py"))
             || name == "conftest.py"
     }
+}
 
-    /// Whether the function is a module's forward, or computes a loss for somebody else's backward.
-    pub(crate) fn feeds_backward(&self, function: &Function<'_>) -> bool {
-        let lower = function.name.to_ascii_lowercase();
-        matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
-            || lower.starts_with("forward")
-            || lower.contains("loss") && !lower.contains("eval") && !lower.contains("val_")
-    }
+/// Whether the function is a module's forward, or computes a loss for somebody else's backward.
+pub(crate) fn feeds_backward(function: &Function<'_>) -> bool {
+    let lower = function.name.to_ascii_lowercase();
+    matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
+        || lower.starts_with("forward")
+        || lower.contains("loss") && !lower.contains("eval") && !lower.contains("val_")
 }
 
 fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {
@@ -173,9 +186,4 @@ fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {
         .collect();
     result.sort_by_key(|fact| (fact.lines.0, u32::MAX - fact.lines.1));
     result
-}
-
-/// Whether a value is an optimizer, for rules.
-pub(crate) fn is_optimizer(kind: &Kind) -> bool {
-    matches!(kind, Kind::Optimizer)
 }

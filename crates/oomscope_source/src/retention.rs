@@ -4,9 +4,9 @@ use oomscope_model::{Held, PathStep, Severity};
 
 use crate::facts::{Facts, Owner, Store, StoreKind};
 use crate::index::{Function, FunctionId};
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{short, step};
-use crate::value::Bits;
+use crate::value::{Bits, Graph, Value};
 
 /// A graph is kept.
 pub(crate) struct Retained {
@@ -23,7 +23,7 @@ pub(crate) fn retained(
     facts: &Facts<'_>,
     store: &Store<'_>,
 ) -> Option<Retained> {
-    let may = attached_graphs(store)?;
+    let may = attached_graphs(facts, store)?;
     let container = store.container.and_then(|number| facts.containers.get(number));
     if container.is_some_and(|c| c.consumed) || project.is_unit_test(function) {
         return None;
@@ -33,7 +33,7 @@ pub(crate) fn retained(
     let handed_on = facts.returned.contains_all(may);
     let loops = loop_steps(project, id, facts, store)?;
     if store.owner == Owner::Local {
-        if project.feeds_backward(function) {
+        if feeds_backward(function) {
             return None;
         }
         let relevant = facts.loops_around(store.in_loop).find(|(number, this)| {
@@ -53,7 +53,7 @@ pub(crate) fn retained(
         if project.consumed_attributes.contains(&store.target_name) {
             return None;
         }
-        if project.feeds_backward(function) && !freed {
+        if feeds_backward(function) && !freed {
             return None;
         }
         if handed_on && !evaluates && !freed && store.owner != Owner::Object {
@@ -76,10 +76,17 @@ pub(crate) fn retained(
 }
 
 /// The graphs of the stored parts that are attached; none where nothing is.
-pub(crate) fn attached_graphs(store: &Store<'_>) -> Option<Bits> {
-    let mut attached = store.pieces.iter().filter(|piece| piece.value.is_attached()).peekable();
+pub(crate) fn attached_graphs(facts: &Facts<'_>, store: &Store<'_>) -> Option<Bits> {
+    let mut attached =
+        store.pieces.iter().filter(|piece| is_attached(facts, &piece.value)).peekable();
     attached.peek()?;
     Some(attached.fold(Bits::default(), |all, piece| all.union(piece.value.may)))
+}
+
+/// Whether a value carries a graph: known, or proven by a backward through it.
+pub(crate) fn is_attached(facts: &Facts<'_>, value: &Value) -> bool {
+    value.is_attached()
+        || value.graph == Graph::Maybe && !value.latent.intersection(facts.proven).is_empty()
 }
 
 /// Where the graph comes from.
@@ -90,7 +97,7 @@ pub(crate) fn source_steps(
     store: &Store<'_>,
 ) -> Vec<PathStep> {
     let file = project.index.function(id).and_then(|f| project.index.file(f.file));
-    let graphs = attached_graphs(store).unwrap_or_default();
+    let graphs = attached_graphs(facts, store).unwrap_or_default();
     let mut steps = Vec::new();
     for range in graphs.iter().filter_map(|number| facts.graphs.get(number)).take(3) {
         let text = file.map_or_else(String::new, |file| short(file.slice(range)));

@@ -75,7 +75,6 @@ impl<'a> Walker<'a, '_> {
                 let what = self.source(&*s.test).to_owned();
                 self.enter_loop(Loop {
                     range: s.range(),
-                    body_start: s.body.first().map_or(s.range(), Ranged::range),
                     parent: self.in_loop,
                     over_data: endless || torch_api::names_data(&what),
                     endless,
@@ -136,8 +135,12 @@ impl<'a> Walker<'a, '_> {
             Stmt::Assert(s) => {
                 self.evaluate(&s.test);
             }
-            Stmt::Global(s) => self.globals.extend(s.names.iter().map(|n| n.as_str())),
-            Stmt::Nonlocal(s) => self.globals.extend(s.names.iter().map(|n| n.as_str())),
+            Stmt::Global(s) => {
+                self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
+            }
+            Stmt::Nonlocal(s) => {
+                self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
+            }
             _ => {}
         }
     }
@@ -201,7 +204,6 @@ impl<'a> Walker<'a, '_> {
             || self.iterates_generator(&s.iter);
         self.enter_loop(Loop {
             range: s.range(),
-            body_start: s.body.first().map_or(s.range(), Ranged::range),
             parent: self.in_loop,
             over_data,
             endless: false,
@@ -281,9 +283,8 @@ impl<'a> Walker<'a, '_> {
             let ExceptHandler::ExceptHandler(handler) = handler;
             self.facts.excepts.push(ExceptBlock {
                 range: handler.range(),
-                name: handler.name.as_ref().map(|name| name.as_str()),
+                name: handler.name.as_ref().map(ruff_python_ast::Identifier::as_str),
                 kind: handler.type_.as_deref(),
-                in_loop: self.in_loop,
                 body: &handler.body,
                 tried: &s.body,
             });

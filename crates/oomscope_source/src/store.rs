@@ -44,15 +44,20 @@ impl<'a> Walker<'a, '_> {
         range: TextRange,
     ) -> bool {
         let Some(path) = dotted(target) else { return false };
-        if let Expr::BinOp(op) = value_expr
+        // `x = x + v if x else v`
+        let sum = match value_expr {
+            Expr::If(choice) if choice.body.is_bin_op_expr() => &*choice.body,
+            Expr::If(choice) => &*choice.orelse,
+            other => other,
+        };
+        if let Expr::BinOp(op) = sum
             && matches!(op.op, Operator::Add)
-            && let Some((added, left)) = added_to(&path, op)
+            && let Some(added) = added_to(&path, op)
         {
-            if mentions(added, &path, 0) {
+            if mentions(added, &path) {
                 return false;
             }
             let value = self.evaluate(added);
-            let _ = left;
             self.store_augmented(target, added, &value, range);
             return true;
         }
@@ -170,8 +175,11 @@ impl<'a> Walker<'a, '_> {
         value: &Value,
     ) -> Option<usize> {
         let is_container = match expr {
-            Expr::List(_) | Expr::Dict(_) | Expr::Set(_) => true,
-            Expr::NumberLiteral(_) | Expr::NoneLiteral(_) => true,
+            Expr::List(_)
+            | Expr::Dict(_)
+            | Expr::Set(_)
+            | Expr::NumberLiteral(_)
+            | Expr::NoneLiteral(_) => true,
             Expr::Call(call) => {
                 let bounded = call
                     .arguments
@@ -284,7 +292,6 @@ impl<'a> Walker<'a, '_> {
                     target_name: target_name.clone(),
                     range,
                     by: self.id,
-                    owner,
                 });
             }
         }
@@ -311,7 +318,6 @@ impl<'a> Walker<'a, '_> {
             value_range: value_expr.range(),
             in_loop: self.in_loop,
             outlives_loop,
-            mode: self.mode,
             consumed: self.names.consumed,
         });
     }
@@ -378,15 +384,15 @@ fn last_name(expr: &Expr) -> String {
 }
 
 /// The other operand of `path + other` or `other + path`.
-fn added_to<'a>(path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<(&'a Expr, bool)> {
+fn added_to<'a>(path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<&'a Expr> {
     if dotted(&op.left).as_deref() == Some(path) {
-        return Some((&op.right, true));
+        return Some(&op.right);
     }
-    (dotted(&op.right).as_deref() == Some(path)).then_some((&*op.left, false))
+    (dotted(&op.right).as_deref() == Some(path)).then_some(&*op.left)
 }
 
 /// Whether an expression reads a name.
-fn mentions(expr: &Expr, path: &str, depth: usize) -> bool {
+fn mentions(expr: &Expr, path: &str) -> bool {
     use ruff_python_ast::visitor::{Visitor, walk_expr};
     struct Search<'s> {
         path: &'s str,
@@ -406,7 +412,6 @@ fn mentions(expr: &Expr, path: &str, depth: usize) -> bool {
             walk_expr(self, expr);
         }
     }
-    let _ = depth;
     let mut search = Search { path, found: false };
     search.visit_expr(expr);
     search.found

@@ -3,8 +3,8 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
-use crate::call::asks_no_reduction;
 use crate::torch_api as api;
+use crate::training_call::asks_no_reduction;
 use crate::value::{Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -127,12 +127,10 @@ impl<'a> Walker<'a, '_> {
     pub(crate) fn apply_method(
         &mut self,
         call: &'a ExprCall,
-        callee_name: &str,
-        written: Option<&str>,
+        name: &str,
         receiver: &Value,
         arguments: &[(&'a Expr, Value)],
     ) -> Option<Value> {
-        let name = callee_name;
         let is_network = matches!(receiver.kind, Kind::Module)
             || matches!(receiver.kind, Kind::Instance(class) if self.index.is_module_class(class));
         if is_network {
@@ -143,7 +141,7 @@ impl<'a> Walker<'a, '_> {
                 _ => return None,
             });
         }
-        if api::TO_PLAIN.contains(&name) && !(name == "type" && !arguments.is_empty()) {
+        if api::TO_PLAIN.contains(&name) && (name != "type" || arguments.is_empty()) {
             return Some(match name {
                 "numpy" => Value { host: true, ..Value::plain() },
                 _ => Value::plain(),
@@ -235,7 +233,6 @@ impl<'a> Walker<'a, '_> {
             }
             _ => {}
         }
-        let _ = written;
         None
     }
 

@@ -80,6 +80,7 @@ impl Bits {
 
 /// An abstract value.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Value {
     pub(crate) kind: Kind,
     pub(crate) graph: Graph,
@@ -99,6 +100,8 @@ pub(crate) struct Value {
     pub(crate) params: Bits,
     /// Containers and accumulators that it was read from with their graph.
     pub(crate) containers: Bits,
+    /// Unknown calls that it is the result of: a backward through it proves that they made a graph.
+    pub(crate) latent: Bits,
     /// Where its graph comes from.
     pub(crate) origin: Option<TextRange>,
 }
@@ -187,6 +190,7 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
         result.must = result.must.union(value.must);
         result.params = result.params.union(value.params);
         result.containers = result.containers.union(value.containers);
+        result.latent = result.latent.union(value.latent);
         result.origin = result.origin.or(value.origin);
     }
     if result.graph == Graph::Yes {
@@ -221,6 +225,7 @@ pub(crate) fn join(left: &Value, right: &Value) -> Value {
         must: left.must.intersection(right.must),
         params: left.params.union(right.params),
         containers: left.containers.union(right.containers),
+        latent: left.latent.union(right.latent),
         origin: left.origin.or(right.origin),
     }
 }

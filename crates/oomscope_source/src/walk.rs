@@ -161,6 +161,7 @@ impl<'a> Walker<'a, '_> {
         if !retain {
             self.names.consumed = self.names.consumed.union(value.must);
         }
+        self.facts.proven = self.facts.proven.union(value.latent);
         self.summary.backward_of = self.summary.backward_of.union(value.params);
         self.mark_containers(value.containers, |container| container.consumed = true);
     }

@@ -7,7 +7,7 @@ use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
-use crate::retention::retained;
+use crate::retention::{is_attached, retained};
 use crate::rules::Rule;
 
 pub(crate) const RULE: Rule = Rule {
@@ -31,7 +31,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some(file) = project.index.file(function.file) else { continue };
             let mut edits = Vec::new();
             let mut names = Vec::new();
-            for piece in store.pieces.iter().filter(|piece| piece.value.is_attached()) {
+            for piece in store.pieces.iter().filter(|piece| is_attached(facts, &piece.value)) {
                 let ending = if piece.value.scalar { ".item()" } else { ".detach().cpu()" };
                 names.push(short(file.slice(piece.expr)));
                 edits.extend(suffix(piece.expr, ending));

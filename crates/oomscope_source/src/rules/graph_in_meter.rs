@@ -6,9 +6,9 @@ use ruff_text_size::Ranged;
 use crate::edit::{fix, suffix};
 use crate::facts::{Call, Facts, Kept, StoreKind};
 use crate::index::{FileId, FunctionId};
-use crate::project::Project;
+use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
-use crate::retention::repeated_steps;
+use crate::retention::{is_attached, repeated_steps};
 use crate::rules::Rule;
 
 pub(crate) const RULE: Rule = Rule {
@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) || project.feeds_backward(function) {
+        if project.is_unit_test(function) || feeds_backward(function) {
             continue;
         }
         for call in &facts.calls {
@@ -40,14 +40,16 @@ fn check_call(
 ) {
     let Some(callee) = call.callee else { return };
     let Some(summary) = project.summaries.get(&callee) else { return };
-    if summary.keeps.is_empty() || call.arguments.iter().all(|(_, value)| !value.is_attached()) {
+    if summary.keeps.is_empty()
+        || call.arguments.iter().all(|(_, value)| !is_attached(facts, value))
+    {
         return;
     }
     let Some(target) = project.index.function(callee) else { return };
     let offset = usize::from(call.receiver.is_some() && target.class.is_some());
     let positional = call.call.arguments.args.len();
     for (number, (expr, value)) in call.arguments.iter().enumerate() {
-        if !value.is_attached() {
+        if !is_attached(facts, value) {
             continue;
         }
         let keyword = number

@@ -7,7 +7,7 @@ use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
-use crate::retention::retained;
+use crate::retention::{is_attached, retained};
 use crate::rules::Rule;
 
 pub(crate) const RULE: Rule = Rule {
@@ -30,7 +30,8 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             }
             let Some(kept) = retained(project, id, function, facts, store) else { continue };
             let Some(file) = project.index.file(function.file) else { continue };
-            let Some(piece) = store.pieces.iter().find(|piece| piece.value.is_attached()) else {
+            let Some(piece) = store.pieces.iter().find(|piece| is_attached(facts, &piece.value))
+            else {
                 continue;
             };
             let ending = if piece.value.scalar { ".item()" } else { ".detach()" };

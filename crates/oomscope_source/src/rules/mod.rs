@@ -22,6 +22,8 @@ mod outputs_accumulated;
 mod retain_graph;
 mod tensor_cache;
 mod tensors_in_exception;
+#[cfg(test)]
+mod tests;
 
 /// A rule: what it finds, why that matters, and how it finds it.
 pub struct Rule {

@@ -1,0 +1,87 @@
+//! The pages of all rules, run as tests.
+
+use oomscope_model::{Finding, Fix};
+
+use super::{rule, rules};
+use crate::{InputFile, analyse};
+
+fn findings(text: &str) -> Vec<Finding> {
+    let file = InputFile { path: "case.py".to_owned(), text: text.to_owned() };
+    analyse(vec![file]).files.into_iter().flat_map(|file| file.findings).collect()
+}
+
+fn blocks<'d>(doc: &'d str, kind: &str) -> Vec<&'d str> {
+    let opening = format!("```python {kind}\n");
+    doc.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+fn applied(text: &str, fix: &Fix) -> String {
+    let mut edits = fix.edits.clone();
+    edits.sort_by_key(|edit| std::cmp::Reverse((edit.start, edit.end)));
+    edits.iter().fold(text.to_owned(), |mut text, edit| {
+        text.replace_range(edit.start..edit.end, &edit.text);
+        text
+    })
+}
+
+#[test]
+fn the_table_is_sorted_and_every_rule_is_found_by_id_and_name() {
+    for (one, next) in rules().iter().zip(rules().iter().skip(1)) {
+        assert!(one.id < next.id, "{} before {}", one.id, next.id);
+    }
+    for each in rules() {
+        assert_eq!(rule(each.id).map(|r| r.id), Some(each.id));
+        assert_eq!(rule(each.name).map(|r| r.id), Some(each.id));
+        assert!(each.doc.contains(each.id) && each.doc.contains(each.name), "{}", each.id);
+    }
+    assert!(rule("no-such-rule").is_none());
+}
+
+#[test]
+fn every_bad_block_yields_its_rule_at_the_marked_lines_and_no_other() {
+    for rule in rules() {
+        let bad = blocks(rule.doc, "bad");
+        assert!(!bad.is_empty(), "{} has no bad block", rule.id);
+        for text in bad {
+            let marked: Vec<u32> = (1..)
+                .zip(text.lines())
+                .filter(|(_, l)| l.ends_with("# finding"))
+                .map(|(n, _)| n)
+                .collect();
+            let found = findings(text);
+            let lines: Vec<u32> = found.iter().map(|f| f.place.line).collect();
+            assert_eq!(lines, marked, "{}: {found:#?}", rule.id);
+            assert!(found.iter().all(|f| f.rule == rule.id), "{}: {found:#?}", rule.id);
+            assert!(found.iter().all(|f| f.severity <= rule.severity), "{}", rule.id);
+        }
+    }
+}
+
+#[test]
+fn every_good_block_yields_nothing() {
+    for rule in rules() {
+        let good = blocks(rule.doc, "good");
+        assert!(!good.is_empty(), "{} has no good block", rule.id);
+        for text in good {
+            assert_eq!(findings(text), [], "{}", rule.id);
+        }
+    }
+}
+
+#[test]
+fn a_fix_reparses_and_removes_its_finding_for_good() {
+    for rule in rules() {
+        for text in blocks(rule.doc, "bad") {
+            let mut text = text.to_owned();
+            let before = findings(&text).len();
+            let mut fixed = 0;
+            while let Some(fix) = findings(&text).into_iter().find_map(|f| f.fix) {
+                text = applied(&text, &fix);
+                fixed += 1;
+                assert!(fixed <= before, "{}: a fix leaves its finding:\n{text}", rule.id);
+            }
+            assert!(ruff_python_parser::parse_module(&text).is_ok(), "{}:\n{text}", rule.id);
+            assert_eq!(findings(&text).len(), before - fixed, "{}:\n{text}", rule.id);
+        }
+    }
+}
