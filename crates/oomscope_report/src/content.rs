@@ -201,11 +201,16 @@ pub(crate) fn asked(diagnosis: &Diagnosis, folder: &str) -> Option<String> {
 pub(crate) struct CauseGroups<'a> {
     /// Something speaks for them, best first.
     pub(crate) open: Vec<&'a Assessment>,
+    /// Little speaks for them.
+    pub(crate) unlikely: Vec<&'a Assessment>,
     /// Something speaks against them and nothing holds.
     pub(crate) ruled_out: Vec<&'a Assessment>,
     /// Nothing was found either way.
     pub(crate) no_evidence: Vec<&'a Assessment>,
 }
+
+/// Below this a cause is named and no more: its evidence would bury that of the likely ones.
+const UNLIKELY: Confidence = Confidence::percent(15);
 
 /// Groups the assessments of step 3.
 pub(crate) fn cause_groups(diagnosis: &Diagnosis) -> CauseGroups<'_> {
@@ -215,7 +220,8 @@ pub(crate) fn cause_groups(diagnosis: &Diagnosis) -> CauseGroups<'_> {
     let closed = closed.into_iter().filter(|one| one.cause != Cause::Unknown);
     let (no_evidence, ruled_out) =
         closed.partition(|one: &&Assessment| one.evidence_against.is_empty());
-    CauseGroups { open, ruled_out, no_evidence }
+    let (unlikely, open) = open.into_iter().partition(|one| one.confidence < UNLIKELY);
+    CauseGroups { open, unlikely, ruled_out, no_evidence }
 }
 
 /// The assessment of the claimed cause.

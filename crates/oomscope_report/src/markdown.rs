@@ -132,7 +132,12 @@ fn write_causes(out: &mut dyn Write, diagnosis: &Diagnosis) -> io::Result<()> {
     for one in &groups.open {
         write_evidence(out, one, &folder)?;
     }
-    for (label, group) in [("Ruled out", &groups.ruled_out), ("No evidence", &groups.no_evidence)] {
+    let closed = [
+        ("Unlikely", &groups.unlikely),
+        ("Ruled out", &groups.ruled_out),
+        ("No evidence", &groups.no_evidence),
+    ];
+    for (label, group) in closed {
         if !group.is_empty() {
             writeln!(out, "\n{label}: {}.", names(group))?;
         }

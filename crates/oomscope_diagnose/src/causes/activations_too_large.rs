@@ -2,7 +2,7 @@
 
 use oomscope_model::{Cause, Phase, Role};
 
-use super::case::{Case, percent};
+use super::case::{Case, blocks, percent};
 use super::{CauseRule, Remedy};
 use crate::context::{Context, Failed};
 
@@ -49,7 +49,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         {
             case.speaks_at(
                 0,
-                format!("{} blocks saved in {}", holder.blocks, holder.phase.name()),
+                format!("{} saved in {}", blocks(holder.blocks), holder.phase.name()),
                 Some(holder.bytes),
                 holder.place.as_ref(),
             );

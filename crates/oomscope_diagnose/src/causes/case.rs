@@ -151,3 +151,8 @@ impl Case {
 pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
+
+/// `1 block`, `12 blocks`.
+pub(super) fn blocks(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "block" } else { "blocks" })
+}

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, GradMode, Severity};
 
-use super::case::{Case, percent};
+use super::case::{Case, blocks, percent};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -84,7 +84,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         for holder in snapshot.iter().flat_map(|snapshot| &snapshot.holders).take(2) {
             case.speaks_at(
                 0,
-                format!("{} blocks of {}", holder.blocks, holder.role.name()),
+                format!("{} of {}", blocks(holder.blocks), holder.role.name()),
                 Some(holder.bytes),
                 holder.place.as_ref(),
             );

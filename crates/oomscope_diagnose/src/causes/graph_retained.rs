@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Held, Severity};
 
-use super::case::{Case, percent};
+use super::case::{Case, blocks, percent};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 use crate::log::Trend;
@@ -98,7 +98,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         for line in growth.lines.iter().take(2) {
             case.speaks_at(
                 0,
-                format!("{} blocks of {} survive from step to step", line.blocks, line.role.name()),
+                format!("{} survive from step to step", blocks(line.blocks)),
                 Some(line.bytes),
                 line.place.as_ref(),
             );

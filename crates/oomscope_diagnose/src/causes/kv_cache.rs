@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Phase, Place};
 
-use super::case::Case;
+use super::case::{Case, blocks};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -46,7 +46,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             for line in growth.lines.iter().take(3) {
                 case.speaks_at(
                     0,
-                    format!("{} blocks grow", line.blocks),
+                    format!("{} of the cache", blocks(line.blocks)),
                     Some(line.bytes),
                     line.place.as_ref(),
                 );

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Phase, Role};
 
-use super::case::Case;
+use super::case::{Case, blocks};
 use super::{CauseRule, Remedy};
 use crate::context::{Context, Failed};
 
@@ -46,7 +46,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         {
             case.speaks_at(
                 0,
-                format!("{} state blocks", holder.blocks),
+                format!("{} of states", blocks(holder.blocks)),
                 Some(holder.bytes),
                 holder.place.as_ref(),
             );

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Severity};
 
-use super::case::Case;
+use super::case::{Case, blocks};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -28,7 +28,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             );
             case.explains(Some(growth.total));
         } else if !growth.lines.is_empty() {
-            case.speaks(50, format!("each step leaves {} behind in {} blocks of one kind: a kept output, not a graph", growth.per_period, growth.stacks_per_period));
+            case.speaks(50, format!("each step leaves {} behind, made by {}: a kept output, not a graph", growth.per_period, operations(growth.stacks_per_period)));
             if !growth.backward_ran {
                 case.speaks(15, "no backward runs in those steps");
             }
@@ -41,7 +41,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             for line in growth.lines.iter().take(2) {
                 case.speaks_at(
                     0,
-                    format!("{} blocks survive", line.blocks),
+                    format!("{} kept", blocks(line.blocks)),
                     Some(line.bytes),
                     line.place.as_ref(),
                 );
@@ -68,6 +68,11 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             "all that is kept, and the request, would fit: it is the gaps between that fail",
         );
     }
+}
+
+/// `one operation`, `2 operations`.
+fn operations(count: u32) -> String {
+    if count == 1 { "one operation".to_owned() } else { format!("{count} operations") }
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {

@@ -34,7 +34,7 @@ fn patch(context: &Context<'_>, cause: Cause) -> Patch {
     match fixable.and_then(|joined| Some((joined, diff(joined)?))) {
         Some((joined, diff)) => Patch {
             cause,
-            title: joined.finding.fix.as_ref().map(|fix| fix.title.clone()).unwrap_or_default(),
+            title: joined.finding.fix.as_ref().map(|fix| capitalised(&fix.title)).unwrap_or_default(),
             diff: Some(diff),
             words,
         },
@@ -47,10 +47,16 @@ fn patch(context: &Context<'_>, cause: Cause) -> Patch {
 
 /// The first clause, and the rest: "Make one step smaller: halve …" has a head of its own.
 fn headed(words: &str) -> (String, String) {
-    let (head, rest) = words.split_once(": ").or_else(|| words.split_once(". ")).unwrap_or((words, ""));
-    let mut letters = rest.chars();
+    let end = [": ", ". "].iter().filter_map(|stop| words.find(stop)).min().unwrap_or(words.len());
+    let (head, rest) = words.split_at(end);
+    let rest = rest.get(2..).unwrap_or_default();
+    (head.trim_end_matches('.').to_owned(), capitalised(rest))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
-    (head.trim_end_matches('.').to_owned(), format!("{first}{}", letters.as_str()))
+    format!("{first}{}", letters.as_str())
 }
 
 fn diff(joined: &Joined<'_>) -> Option<String> {

@@ -42,7 +42,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "keep nothing of a step but numbers",
             Some(growth.total),
             format!("what survives from step to step, +{} a step", growth.per_period),
-            "none: the fix itself",
+            "nothing: it is the fix itself",
         );
     }
     if let Some((kept, _)) = context
@@ -54,7 +54,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "`torch.inference_mode()` in evaluation",
             Some(kept),
             "tensors saved for a backward that never comes".to_owned(),
-            "none",
+            "nothing",
         );
     }
     if trains && step > Bytes::ZERO && claimed != Some(Cause::EvalRecordsGraph) {
@@ -109,7 +109,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "clear gradients before evaluation",
             Some(gradients),
             "`optimizer.zero_grad(set_to_none=True)`: evaluation needs none".to_owned(),
-            "none",
+            "nothing",
         );
     }
     let expandable = context
@@ -124,7 +124,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "`PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True`",
             Some(usable),
             "at most: what is reserved in gaps today".to_owned(),
-            "none on Linux; set before the first CUDA call",
+            "nothing on Linux; set it before the first CUDA call",
         );
     }
     if claimed == Some(Cause::OversizedAllocation)
@@ -144,7 +144,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "half-precision keys and values",
             Some(Bytes(growth.total.0 / 2)),
             format!("half of the {} that the cache holds, if it is fp32 today", growth.total),
-            "none for most models",
+            "nothing for most models",
         );
     }
     let others = context.others();
@@ -155,7 +155,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "have the device to yourself",
             Some(others),
             "what the other processes hold".to_owned(),
-            "none",
+            "nothing",
         );
     }
     options.sort_by_key(|option| std::cmp::Reverse(option.saves));

@@ -69,7 +69,7 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
         Cause::ModelTooLarge => "the weights do not fit this device".to_owned(),
         Cause::OptimizerState => format!("the optimizer's states do not fit: {}{at}", total(best)),
         Cause::Fragmentation => format!(
-            "fragmentation: {} reserved and unused, in pieces too small for {requested}",
+            "{} reserved and unused, in pieces too small for {requested}",
             total(best)
         ),
         Cause::OtherProcess => format!("other processes hold {} of the device", total(best)),

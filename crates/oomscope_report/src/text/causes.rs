@@ -32,10 +32,15 @@ pub(super) fn write_causes(
         let words = "Nothing that was read speaks for any cause of the catalogue.";
         write_paragraph(out, style, 2, Tone::Plain, words)?;
     }
-    if !groups.ruled_out.is_empty() || !groups.no_evidence.is_empty() {
+    let closed = [
+        ("unlikely", groups.unlikely),
+        ("ruled out", groups.ruled_out),
+        ("no evidence", groups.no_evidence),
+    ];
+    if closed.iter().any(|(_, group)| !group.is_empty()) {
         writeln!(out)?;
     }
-    for (label, group) in [("ruled out", groups.ruled_out), ("no evidence", groups.no_evidence)] {
+    for (label, group) in closed {
         if !group.is_empty() {
             write_labelled(out, style, label, 13, Tone::Faint, &names(&group))?;
         }
