@@ -96,6 +96,8 @@ pub(crate) struct Call<'a> {
     pub(crate) in_loop: Option<usize>,
     pub(crate) mode: Mode,
     pub(crate) consumed: Bits,
+    /// Whether its receiver is made anew in every iteration of the loop: a batch, a sentence.
+    pub(crate) fleeting: bool,
     /// Whether the statement is the call alone.
     pub(crate) is_statement: bool,
 }

@@ -25,7 +25,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if project.is_unit_test(function) || feeds_backward(function) {
             continue;
         }
-        for call in &facts.calls {
+        for call in facts.calls.iter().filter(|call| !call.fleeting) {
             check_call(project, id, facts, call, findings);
         }
     }
