@@ -76,7 +76,11 @@ impl<'a> Walker<'a, '_> {
                 let mut function = Self::class_of(&receiver)
                     .filter(|_| !is_super)
                     .and_then(|class| self.index.method(class, &name));
-                if function.is_none() && Self::class_of(&receiver).is_none() && !is_super {
+                if function.is_none()
+                    && path.is_none()
+                    && Self::class_of(&receiver).is_none()
+                    && !is_super
+                {
                     function = self.guess_method(&attribute.value, &receiver, &name);
                 }
                 let value = match function {
