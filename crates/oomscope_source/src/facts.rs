@@ -148,7 +148,7 @@ pub(crate) struct Container {
     pub(crate) made_in: Option<usize>,
     /// Reaches a backward with its graph.
     pub(crate) consumed: bool,
-    /// Is returned with its graph.
+    /// Is returned, or what was made of it.
     pub(crate) returned: bool,
     /// Emptied or reset inside a loop.
     pub(crate) cleared: bool,

@@ -152,9 +152,7 @@ impl<'a> Walker<'a, '_> {
     /// A value leaves through `return` or `yield`.
     pub(crate) fn leave_with(&mut self, value: Value) {
         self.facts.returned = self.facts.returned.union(value.may);
-        if value.graph != Graph::No {
-            self.mark_containers(value.containers, |container| container.returned = true);
-        }
+        self.mark_containers(value.containers, |container| container.returned = true);
         self.summary.returns = Some(match self.summary.returns.take() {
             None => value,
             Some(so_far) => crate::value::join(&so_far, &value),
