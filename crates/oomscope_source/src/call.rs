@@ -41,6 +41,7 @@ impl<'a> Walker<'a, '_> {
                 in_loop: self.in_loop,
                 mode: self.mode,
                 consumed: self.names.consumed,
+                fleeting: self.is_fleeting(call),
                 is_statement: false,
             });
         }
@@ -75,7 +76,11 @@ impl<'a> Walker<'a, '_> {
                 let mut function = Self::class_of(&receiver)
                     .filter(|_| !is_super)
                     .and_then(|class| self.index.method(class, &name));
-                if function.is_none() && Self::class_of(&receiver).is_none() && !is_super {
+                if function.is_none()
+                    && path.is_none()
+                    && Self::class_of(&receiver).is_none()
+                    && !is_super
+                {
                     function = self.guess_method(&attribute.value, &receiver, &name);
                 }
                 let value = match function {
@@ -308,6 +313,15 @@ impl<'a> Walker<'a, '_> {
             value.must = value.must.union(value.latent);
         }
         value
+    }
+
+    /// Whether the receiver lives for one iteration only.
+    pub(crate) fn is_fleeting(&self, call: &ExprCall) -> bool {
+        let Expr::Attribute(attribute) = &*call.func else { return false };
+        let Some(path) = dotted(&attribute.value) else { return true };
+        let root = path.split('.').next().unwrap_or(&path);
+        self.in_loop.is_some()
+            && self.names.lookup(root).is_some_and(|binding| binding.bound_in == self.in_loop)
     }
 
     fn is_layer(&self, name: &str) -> bool {

@@ -96,6 +96,8 @@ pub(crate) struct Call<'a> {
     pub(crate) in_loop: Option<usize>,
     pub(crate) mode: Mode,
     pub(crate) consumed: Bits,
+    /// Whether its receiver is made anew in every iteration of the loop: a batch, a sentence.
+    pub(crate) fleeting: bool,
     /// Whether the statement is the call alone.
     pub(crate) is_statement: bool,
 }
@@ -146,7 +148,7 @@ pub(crate) struct Container {
     pub(crate) made_in: Option<usize>,
     /// Reaches a backward with its graph.
     pub(crate) consumed: bool,
-    /// Is returned with its graph.
+    /// Is returned, or what was made of it.
     pub(crate) returned: bool,
     /// Emptied or reset inside a loop.
     pub(crate) cleared: bool,

@@ -25,7 +25,10 @@ pub(crate) fn retained(
 ) -> Option<Retained> {
     let may = attached_graphs(facts, store)?;
     let container = store.container.and_then(|number| facts.containers.get(number));
-    if container.is_some_and(|c| c.consumed) || project.is_unit_test(function) {
+    if container.is_some_and(|c| c.consumed)
+        || project.is_unit_test(function)
+        || function.name == "__init__"
+    {
         return None;
     }
     let evaluates = project.evaluates(id);

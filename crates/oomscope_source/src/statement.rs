@@ -7,7 +7,7 @@ use crate::environment::Binding;
 use crate::facts::{Assignment, ExceptBlock, Loop, Mode};
 use crate::imports::dotted;
 use crate::torch_api;
-use crate::value::{Graph, Kind, Value};
+use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
 
 impl<'a> Walker<'a, '_> {
@@ -152,9 +152,7 @@ impl<'a> Walker<'a, '_> {
     /// A value leaves through `return` or `yield`.
     pub(crate) fn leave_with(&mut self, value: Value) {
         self.facts.returned = self.facts.returned.union(value.may);
-        if value.graph != Graph::No {
-            self.mark_containers(value.containers, |container| container.returned = true);
-        }
+        self.mark_containers(value.containers, |container| container.returned = true);
         self.summary.returns = Some(match self.summary.returns.take() {
             None => value,
             Some(so_far) => crate::value::join(&so_far, &value),
@@ -346,7 +344,10 @@ impl<'a> Walker<'a, '_> {
             _ => None,
         };
         for (number, element) in elements.iter().enumerate() {
-            let part = value.element(Some(number));
+            let part = match sources {
+                Some(_) => value.element(Some(number)),
+                None => self.unpacked(element, value, number),
+            };
             let part_source = sources.and_then(|s| s.get(number)).unwrap_or(source);
             match element {
                 Expr::Attribute(_) | Expr::Subscript(_) => {
@@ -381,12 +382,26 @@ impl<'a> Walker<'a, '_> {
 
     fn bind_elements(&mut self, elements: &[Expr], value: &Value) {
         for (number, element) in elements.iter().enumerate() {
-            let part = match value.kind {
-                Kind::Tuple(_) => value.element(Some(number)),
-                _ => value.element(None),
-            };
+            let part = self.unpacked(element, value, number);
             self.bind_target(element, part);
         }
+    }
+
+    /// One element of a value that is unpacked. Parts of an unknown result are proven one by one.
+    fn unpacked(&mut self, element: &Expr, value: &Value, number: usize) -> Value {
+        if matches!(value.kind, Kind::Tuple(_)) {
+            return value.element(Some(number));
+        }
+        if dotted(element).is_some_and(|name| torch_api::names_a_number(&name)) {
+            return Value::plain();
+        }
+        let mut part = value.element(None);
+        if !part.latent.is_empty() && self.facts.graphs.len() < 40 {
+            let own = Bits::one(self.facts.graphs.len());
+            self.facts.graphs.push(element.range());
+            (part.latent, part.may, part.must) = (own, part.may.union(own), part.must.union(own));
+        }
+        part
     }
 
     pub(crate) fn rebind(&mut self, target: &Expr, value: Value) {

@@ -22,7 +22,9 @@ impl<'a> Walker<'a, '_> {
             callee.receiver.is_some() && self.index.function(id).is_some_and(|f| f.class.is_some()),
         );
         let parameter_values = self.match_parameters(call, id, arguments, offset);
-        self.record_kept(id, arguments, offset);
+        if !self.is_fleeting(call) {
+            self.record_kept(id, arguments, offset);
+        }
         let Some(summary) = self.knowledge.summaries.get(&id).cloned() else {
             let mut value = combine(arguments.iter().map(|(_, v)| v));
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);

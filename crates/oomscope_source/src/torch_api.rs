@@ -189,6 +189,12 @@ pub(crate) fn names_a_network(name: &str) -> bool {
     let lower = name.trim_matches('_').to_ascii_lowercase();
     let first = lower.split('_').next().unwrap_or(&lower);
     let acts_on_one = [
+        "dispatch",
+        "offload",
+        "enable",
+        "disable",
+        "shard",
+        "patch",
         "is",
         "has",
         "get",
@@ -308,6 +314,34 @@ pub(crate) fn names_a_criterion(name: &str) -> bool {
     ];
     stem.ends_with("loss")
         && !is_number.iter().any(|word| stem.split('_').any(|part| part == *word))
+}
+
+/// Names that people give to counts.
+pub(crate) fn names_a_number(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.rsplit('.').next().unwrap_or(&lower).split('_').any(|word| {
+        matches!(
+            word,
+            "count"
+                | "counts"
+                | "num"
+                | "n"
+                | "size"
+                | "len"
+                | "length"
+                | "number"
+                | "ntokens"
+                | "samples"
+                | "idx"
+                | "index"
+                | "step"
+                | "steps"
+                | "lr"
+                | "correct"
+                | "time"
+                | "bs"
+        )
+    })
 }
 
 /// Names of functions that evaluate.

@@ -58,7 +58,9 @@ fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &F
     let decodes =
         ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
             && loops;
-    member && !decodes || feeds_backward(function) && !facts.calls_eval
+    member && !decodes
+        || feeds_backward(function) && !(facts.calls_eval && loops)
+        || function.name == "__init__"
 }
 
 /// The call in a loop of a function that runs the network: `self._eval_step(batch)`.

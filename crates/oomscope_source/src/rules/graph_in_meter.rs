@@ -22,10 +22,11 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) || feeds_backward(function) {
+        if project.is_unit_test(function) || function.name == "__init__" || feeds_backward(function)
+        {
             continue;
         }
-        for call in &facts.calls {
+        for call in facts.calls.iter().filter(|call| !call.fleeting) {
             check_call(project, id, facts, call, findings);
         }
     }

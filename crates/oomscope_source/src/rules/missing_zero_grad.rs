@@ -52,7 +52,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 }
 
 fn steps_an_optimizer(call: &Call<'_>) -> bool {
-    if called_name(call.call) != "step" || call.callee.is_some() {
+    // Distributed autograd keeps gradients in a context of its own.
+    let in_context = call.call.arguments.args.first().and_then(dotted);
+    if called_name(call.call) != "step"
+        || call.callee.is_some()
+        || in_context.is_some_and(|name| name.contains("context"))
+    {
         return false;
     }
     let is_optimizer =

@@ -45,6 +45,14 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             if container.is_some_and(|c| c.consumed || c.cleared) {
                 continue;
             }
+            // Parts of one batch that are joined and handed back are not a data set.
+            let handed_back = container.is_some_and(|c| c.returned) && store.owner == Owner::Local;
+            let over_loader = facts
+                .loops_around(store.in_loop)
+                .any(|(_, this)| this.endless || this.what.to_ascii_lowercase().contains("loader"));
+            if handed_back && !over_loader && !project.evaluates(id) {
+                continue;
+            }
             let around = facts.loops_around(store.in_loop).find(|(number, this)| {
                 (this.over_data || project.evaluates(id))
                     && (store.owner != Owner::Local

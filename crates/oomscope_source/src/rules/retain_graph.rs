@@ -37,6 +37,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 
 /// Whether the graph was made in the same iteration and nothing after this goes through it.
 fn is_last_use(project: &Project<'_>, facts: &Facts<'_>, backward: &Backward<'_>) -> bool {
+    // With a gradient given it is a step of somebody's own backward.
+    if !backward.call.arguments.args.is_empty() {
+        return false;
+    }
     if !backward.value.is_attached() || backward.value.may.is_empty() {
         return false;
     }

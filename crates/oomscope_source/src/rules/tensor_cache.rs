@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::report::{Report, report, step};
 use crate::retention::attached_graphs;
 use crate::rules::Rule;
+use crate::value::Kind;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM602",
@@ -36,7 +37,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         });
         let returns = project.summaries.get(&id).and_then(|summary| summary.returns.as_ref());
         if let Some(memo) = memo
-            && returns.is_some_and(|value| value.output && !value.host && !value.scalar)
+            && returns.is_some_and(|value| {
+                matches!(value.kind, Kind::Tensor | Kind::Unknown)
+                    && value.output
+                    && !value.host
+                    && !value.scalar
+            })
         {
             let what = "every distinct argument adds an entry".to_owned();
             let finding = Report {
