@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "chores say what they did")]
 
 mod arrows;
+mod picture;
 mod schema;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ usage: cargo xtask <chore>
   check             every check below
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) schema/diagnosis.schema.json
+  picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";
 
 /// Whether a generated file is written or compared.
@@ -31,11 +33,14 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["check"] => {
             arrows::check(root())?;
-            schema::run(root(), Mode::Check)
+            schema::run(root(), Mode::Check)?;
+            picture::run(root(), Mode::Check)
         }
         ["arrows"] => arrows::check(root()),
         ["schema"] => schema::run(root(), Mode::Write),
         ["schema", "--check"] => schema::run(root(), Mode::Check),
+        ["picture"] => picture::run(root(), Mode::Write),
+        ["picture", "--check"] => picture::run(root(), Mode::Check),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

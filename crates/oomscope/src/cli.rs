@@ -31,6 +31,7 @@ pub(crate) enum Verb {
 }
 
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools)] // flags are bools on the command line, enums behind it
 pub(crate) struct DiagnoseArguments {
     /// Logs, snapshots, source, directories, `-` for standard input, or a pasted message.
     #[arg(value_name = "INPUT")]

@@ -101,7 +101,10 @@ fn evidence(gathered: Gathered) -> Evidence {
 }
 
 fn failed_request(evidence: &Evidence) -> Option<Bytes> {
-    log::primary_failure(evidence.logs.iter().flat_map(|log| &log.failures))?.memory.as_ref()?.requested
+    log::primary_failure(evidence.logs.iter().flat_map(|log| &log.failures))?
+        .memory
+        .as_ref()?
+        .requested
 }
 
 fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Evidence) -> bool {

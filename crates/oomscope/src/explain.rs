@@ -24,7 +24,9 @@ fn page(name: &str) -> Result<String> {
     if let Ok(cause) = wanted.parse::<Cause>() {
         return Ok(oomscope_diagnose::cause_page(cause).to_owned());
     }
-    if let Some(rule) = oomscope_source::rule(&wanted).or_else(|| oomscope_source::rule(&wanted.to_uppercase())) {
+    if let Some(rule) =
+        oomscope_source::rule(&wanted).or_else(|| oomscope_source::rule(&wanted.to_uppercase()))
+    {
         return Ok(rule.doc.to_owned());
     }
     let near: Vec<&str> = names()
@@ -49,18 +51,18 @@ fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn list() -> String {
-    let mut page = "# Causes\n\n".to_owned();
+    let mut lines = vec!["# Causes\n".to_owned()];
     for cause in Cause::ALL {
         let summary = oomscope_diagnose::cause_page(*cause)
             .lines()
             .skip(1)
             .find(|line| !line.trim().is_empty())
             .unwrap_or_default();
-        page.push_str(&format!("- `{cause}`: {summary}\n"));
+        lines.push(format!("- `{cause}`: {summary}"));
     }
-    page.push_str("\n# Source rules\n\n");
+    lines.push("\n# Source rules\n".to_owned());
     for rule in oomscope_source::rules() {
-        page.push_str(&format!("- `{}` {}: {}\n", rule.id, rule.name, rule.cause));
+        lines.push(format!("- `{}` {}: {}", rule.id, rule.name, rule.cause));
     }
-    page
+    lines.join("\n") + "\n"
 }

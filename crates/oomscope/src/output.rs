@@ -16,16 +16,13 @@ pub(crate) fn style(
     charset: Charset,
 ) -> TextStyle {
     let terminal = !to_file && io::stdout().is_terminal();
-    let colour = match color {
-        ColorChoice::Always => Colour::Always,
-        ColorChoice::Never => Colour::Never,
-        ColorChoice::Auto
-            if terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) =>
-        {
-            Colour::Always
-        }
-        ColorChoice::Auto => Colour::Never,
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let wanted = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && !no_color,
     };
+    let colour = if wanted { Colour::Always } else { Colour::Never };
     TextStyle { colour, width: 80, charset, detail }
 }
 

@@ -1,4 +1,5 @@
 //! The command line as a user meets it: standard output, standard error, exit code.
+#![allow(clippy::disallowed_methods, clippy::print_stdout)] // tests read files and say what they skip
 
 mod common;
 
@@ -13,7 +14,11 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_pasted_message_is_diagnosed() {
     let output = oomscope(&["diagnose", MESSAGE]);
-    assert!(text(&output.stdout).starts_with("out of memory[oversized-allocation]"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).starts_with("out of memory[oversized-allocation]"),
+        "{}",
+        text(&output.stdout)
+    );
     assert_eq!(text(&output.stderr), "");
     assert_eq!(output.status.code(), Some(1));
 }
@@ -41,7 +46,11 @@ fn a_missing_file_is_named_and_exits_with_two() {
 #[test]
 fn healthy_source_finds_nothing_and_exits_with_zero() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("m.py"), "import math\n\n\ndef area(r):\n    return math.pi * r * r\n").expect("written");
+    std::fs::write(
+        folder.path().join("m.py"),
+        "import math\n\n\ndef area(r):\n    return math.pi * r * r\n",
+    )
+    .expect("written");
     let output = oomscope_in(folder.path(), &["diagnose", "m.py"], "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
@@ -50,7 +59,8 @@ fn healthy_source_finds_nothing_and_exits_with_zero() {
 fn without_arguments_the_folder_is_searched_and_said() {
     let output = oomscope_in(&common::root().join("examples/retained_graph"), &["diagnose"], "");
     let said = text(&output.stderr);
-    for found in ["found log ./log.txt", "found snapshot ./snapshot.pickle", "found 1 Python file"] {
+    for found in ["found log ./log.txt", "found snapshot ./snapshot.pickle", "found 1 Python file"]
+    {
         assert!(said.contains(found), "{said}");
     }
     assert_eq!(output.status.code(), Some(1));
@@ -69,7 +79,11 @@ fn an_existing_output_file_is_not_overwritten() {
     let forced = oomscope(&["diagnose", MESSAGE, "--format", "markdown", "-o", name, "--force"]);
     assert_eq!(forced.status.code(), Some(1));
     assert!(std::fs::read_to_string(&file).expect("readable").contains("Root cause"));
-    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no draft is left behind");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("a folder").count(),
+        1,
+        "no draft is left behind"
+    );
 }
 
 #[test]
@@ -83,7 +97,8 @@ fn colour_is_written_only_when_asked() {
 #[test]
 fn damaged_files_are_named_and_never_panic() {
     let folder = tempfile::tempdir().expect("a folder");
-    let whole = std::fs::read(common::root().join("examples/retained_graph/snapshot.pickle")).expect("the example");
+    let whole = std::fs::read(common::root().join("examples/retained_graph/snapshot.pickle"))
+        .expect("the example");
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("empty.pickle", Vec::new()),
         ("half.pickle", whole[..whole.len() / 2].to_vec()),
@@ -106,15 +121,21 @@ fn damaged_files_are_named_and_never_panic() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("STACK_GLOBAL"), "{}", text(&refused.stderr));
     let half = oomscope_in(folder.path(), &["diagnose", "half.pickle", "--format", "json"], "");
-    let diagnosis: serde_json::Value = serde_json::from_slice(&half.stdout).expect("what could be read is diagnosed");
-    assert!(diagnosis["problems"][0]["at"].as_str().is_some_and(|at| at.contains("byte")), "{}", diagnosis["problems"]);
+    let diagnosis: serde_json::Value =
+        serde_json::from_slice(&half.stdout).expect("what could be read is diagnosed");
+    assert!(
+        diagnosis["problems"][0]["at"].as_str().is_some_and(|at| at.contains("byte")),
+        "{}",
+        diagnosis["problems"]
+    );
 }
 
 #[test]
 fn compressed_inputs_are_read() {
     use std::io::Write;
     let folder = tempfile::tempdir().expect("a folder");
-    let whole = std::fs::read(common::root().join("examples/retained_graph/snapshot.pickle")).expect("the example");
+    let whole = std::fs::read(common::root().join("examples/retained_graph/snapshot.pickle"))
+        .expect("the example");
     let file = std::fs::File::create(folder.path().join("oom.pickle.gz")).expect("created");
     let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
     gzip.write_all(&whole).and_then(|()| gzip.finish().map(drop)).expect("written");
@@ -133,4 +154,27 @@ fn explain_prints_a_cause_a_rule_and_near_names() {
     let unknown = oomscope(&["explain", "retained"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("graph-retained"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let readme = std::fs::read_to_string(common::root().join("README.md")).expect("the README");
+    let commands = readme.lines().filter(|line| line.starts_with("oomscope "));
+    let mut run = 0;
+    for line in commands {
+        let command = line.split_once("   #").map_or(line, |(command, _)| command).trim();
+        let mut arguments: Vec<&str> = Vec::new();
+        for (index, part) in command.split('"').enumerate() {
+            if index % 2 == 1 {
+                arguments.push(part);
+            } else {
+                arguments.extend(part.split_whitespace());
+            }
+        }
+        let output = oomscope(&arguments[1..]);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{line}: {}", text(&output.stderr));
+        assert!(!output.stdout.is_empty(), "{line}");
+        run += 1;
+    }
+    assert!(run >= 6, "only {run} commands were found");
 }

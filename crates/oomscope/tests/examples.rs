@@ -1,18 +1,25 @@
 //! The shipped examples, as a newcomer runs them.
+#![allow(clippy::disallowed_methods, clippy::print_stdout)] // tests read files and say what they skip
 
 mod common;
 
 #[test]
 fn each_example_names_its_cause_and_its_line() {
-    for (folder, cause, line) in
-        [("retained_graph", "graph-retained", Some(45)), ("fragmentation", "fragmentation", None), ("eval_without_no_grad", "eval-records-graph", Some(32))]
-    {
+    for (folder, cause, line) in [
+        ("retained_graph", "graph-retained", Some(45)),
+        ("fragmentation", "fragmentation", None),
+        ("eval_without_no_grad", "eval-records-graph", Some(32)),
+    ] {
         let diagnosis = common::diagnose_json(&[&common::root().join("examples").join(folder)]);
         assert_eq!(diagnosis["causes"][0]["name"], cause, "{folder}");
         assert_eq!(diagnosis["verdict"], "claimed", "{folder}");
         assert_eq!(diagnosis["steps"].as_array().map(Vec::len), Some(6), "{folder}");
         let places = diagnosis["causes"][0]["places"].as_array().expect("places");
-        let near = |wanted: i64| places.iter().any(|place| place["line"].as_i64().is_some_and(|line| (line - wanted).abs() <= 1));
+        let near = |wanted: i64| {
+            places
+                .iter()
+                .any(|place| place["line"].as_i64().is_some_and(|line| (line - wanted).abs() <= 1))
+        };
         assert!(line.is_none_or(near), "{folder}: {places:?}");
     }
 }

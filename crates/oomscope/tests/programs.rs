@@ -1,5 +1,6 @@
 //! Whole programs with one planted cause: the cause is first, its line is named, and nothing is
 //! claimed about the healthy one.
+#![allow(clippy::disallowed_methods, clippy::print_stdout)] // tests read files and say what they skip
 
 mod common;
 

@@ -113,7 +113,9 @@ impl<'a> Context<'a> {
     /// How the memory that the program itself printed develops; `None` when a trace of several
     /// steps knows better.
     pub(crate) fn printed(&self) -> Option<Trend> {
-        let traced = self.snapshot.is_some_and(|snapshot| snapshot.events > 0 && snapshot.backward_runs >= 4);
+        let traced = self
+            .snapshot
+            .is_some_and(|snapshot| snapshot.events > 0 && snapshot.backward_runs >= 4);
         if traced && self.growth().is_none() {
             return None;
         }

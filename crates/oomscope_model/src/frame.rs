@@ -121,7 +121,8 @@ impl Phase {
 
 /// Recorded paths keep their case, Windows' included.
 fn ends_in_py(file: &str) -> bool {
-    file.len() >= 3 && file.get(file.len() - 3..).is_some_and(|ending| ending.eq_ignore_ascii_case(".py"))
+    file.len() >= 3
+        && file.get(file.len() - 3..).is_some_and(|ending| ending.eq_ignore_ascii_case(".py"))
 }
 
 #[cfg(test)]

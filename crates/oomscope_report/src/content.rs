@@ -303,12 +303,17 @@ pub(crate) fn unnamed_places(assessment: &Assessment, folder: &str) -> Option<St
 /// What the marked line of an excerpt has to do with the failure.
 pub(crate) fn mark(diagnosis: &Diagnosis, place: &Place) -> Option<String> {
     if let Some(assessment) = claimed(diagnosis)
+        && is_part_of_live(assessment.cause)
         && assessment.places.first().is_some_and(|first| first.is_same_line(place))
         && let Some(bytes) = assessment.bytes
     {
         return Some(format!("accounts for {bytes}"));
     }
     let culprit = &diagnosis.culprit;
+    let is_asked = culprit.asked.as_ref().is_some_and(|line| line.is_same_line(place));
+    if is_asked && diagnosis.verdict != Verdict::Healthy {
+        return Some("asked for the bytes that were refused".to_owned());
+    }
     let held: Bytes = culprit
         .holders
         .iter()
@@ -317,10 +322,6 @@ pub(crate) fn mark(diagnosis: &Diagnosis, place: &Place) -> Option<String> {
         .sum();
     if held > Bytes::ZERO {
         return Some(format!("{held} made here are still in use"));
-    }
-    let is_asked = culprit.asked.as_ref().is_some_and(|line| line.is_same_line(place));
-    if is_asked && diagnosis.verdict != Verdict::Healthy {
-        return Some("asked for the bytes that were refused".to_owned());
     }
     None
 }

@@ -39,6 +39,7 @@ pub(crate) fn kind(name: &str, content: &[u8]) -> Result<Kind, String> {
     Ok(if looks_like_python(&text(sample)) { Kind::Source } else { Kind::Log })
 }
 
+#[allow(clippy::case_sensitive_file_extension_comparisons)] // the name was lowered
 fn is_notebook(sample: &[u8], name: &str) -> bool {
     let has = |word: &[u8]| sample.windows(word.len()).any(|window| window == word);
     let opens = sample.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');

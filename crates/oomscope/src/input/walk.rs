@@ -55,7 +55,7 @@ pub(super) fn directory(root: &Path, gathered: &mut Gathered) {
             Wanted::IfItFailed
                 if entry.metadata().is_ok_and(|metadata| metadata.len() <= MOST_LOG) =>
             {
-                add_if_it_failed(&name, path, gathered)
+                add_if_it_failed(&name, path, gathered);
             }
             Wanted::IfItFailed | Wanted::Never => {}
         }

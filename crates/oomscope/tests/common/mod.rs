@@ -1,5 +1,6 @@
 //! Runs the built binary and finds the shared data, where it is there.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unreachable_pub)] // each test file uses its part
+#![allow(clippy::panic, clippy::print_stdout, clippy::disallowed_methods)] // tests are at the rim
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -34,7 +34,8 @@ impl Case {
             settle: None,
         };
         // A recorded trace says more than words about the same moment.
-        let traced = context.snapshot.is_some_and(|snapshot| snapshot.failed() && snapshot.events > 0);
+        let traced =
+            context.snapshot.is_some_and(|snapshot| snapshot.failed() && snapshot.events > 0);
         let mut support = if traced { 10 } else { 25 };
         for (input, signal) in context.signals() {
             let name = input.rsplit(['/', '\\']).next().unwrap_or(input);

@@ -72,7 +72,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         }
     }
     if let Some(Trend::Flat { at, samples }) = context.printed() {
-        case.denies(30, format!("printed memory stays flat at {} over {samples} figures", at.bytes));
+        case.denies(
+            30,
+            format!("printed memory stays flat at {} over {samples} figures", at.bytes),
+        );
     }
     for joined in
         context.findings_of(Cause::GraphRetained).filter(|joined| joined.is_warm()).take(3)

@@ -28,7 +28,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 );
             }
             Some(_) => {
-                case.speaks(15, format!("a cap of {cap} is in force, about the whole device"))
+                case.speaks(15, format!("a cap of {cap} is in force, about the whole device"));
             }
             None => case.speaks(60, format!("a cap of {cap} is in force")),
         }

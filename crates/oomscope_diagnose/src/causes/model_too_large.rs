@@ -28,7 +28,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 format!("this process had already filled {} of the device", percent(share)),
             ),
             Some(share) if share < 0.4 => {
-                case.denies(20, format!("this process held only {} of the device", percent(share)))
+                case.denies(20, format!("this process held only {} of the device", percent(share)));
             }
             _ => {}
         }

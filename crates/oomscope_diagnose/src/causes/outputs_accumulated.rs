@@ -28,7 +28,14 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             );
             case.explains(Some(growth.total));
         } else if !growth.lines.is_empty() {
-            case.speaks(50, format!("each step leaves {} behind, made by {}: a kept output, not a graph", growth.per_period, operations(growth.stacks_per_period)));
+            case.speaks(
+                50,
+                format!(
+                    "each step leaves {} behind, made by {}: a kept output, not a graph",
+                    growth.per_period,
+                    operations(growth.stacks_per_period)
+                ),
+            );
             if !growth.backward_ran {
                 case.speaks(15, "no backward runs in those steps");
             }

@@ -18,10 +18,7 @@ pub(crate) fn phrases(message: &str, line: usize) -> Vec<Signal> {
 }
 
 /// All signals: the phrases, and what failures and samples say in context. Each statement once.
-pub(crate) fn signals(
-    phrases: Vec<Signal>,
-    failures: &[Candidate],
-) -> Vec<Signal> {
+pub(crate) fn signals(phrases: Vec<Signal>, failures: &[Candidate]) -> Vec<Signal> {
     let mut all: Vec<Signal> = Vec::new();
     let context = context::signals(&phrases, failures);
     let phrases = phrases.into_iter().filter(|signal| !is_aftermath(signal, failures));

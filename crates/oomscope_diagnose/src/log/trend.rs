@@ -24,18 +24,23 @@ pub enum Trend {
 /// The trend of the figures before the first failure; `None` when they are few or uneven.
 pub fn trend(log: &LogEvidence) -> Option<Trend> {
     let end = log.failures.first().map_or(usize::MAX, |failure| failure.line);
-    let before: Vec<&MemorySample> = log.samples.iter().filter(|sample| sample.line < end).collect();
+    let before: Vec<&MemorySample> =
+        log.samples.iter().filter(|sample| sample.line < end).collect();
     // Output that was buffered lands below the failure.
     let series = if before.is_empty() { log.samples.iter().collect() } else { before };
     let (first, second, last) = (**series.first()?, **series.get(1)?, **series.last()?);
     if series.len() < 3 {
         return None;
     }
-    let rises = series.windows(2).filter(|pair| matches!(pair, [a, b] if b.bytes > a.bytes)).count();
+    let rises =
+        series.windows(2).filter(|pair| matches!(pair, [a, b] if b.bytes > a.bytes)).count();
     let grown = last.bytes.saturating_sub(first.bytes);
     // The first step may add states and gradients once; a leak goes on after it.
     let later = last.bytes.saturating_sub(second.bytes);
-    if rises * 10 >= (series.len() - 1) * 8 && grown.share_of(last.bytes) > 0.2 && later.0 > grown.0 / 4 {
+    if rises * 10 >= (series.len() - 1) * 8
+        && grown.share_of(last.bytes) > 0.2
+        && later.0 > grown.0 / 4
+    {
         return Some(Trend::Rises { from: first, to: last });
     }
     let flat = series.len() >= 4 && spread(&series).share_of(last.bytes) < 0.02;
@@ -59,7 +64,11 @@ mod tests {
         let samples = mebibytes
             .iter()
             .enumerate()
-            .map(|(line, size)| MemorySample { line: line + 1, step: None, bytes: Bytes::from_mib(*size) })
+            .map(|(line, size)| MemorySample {
+                line: line + 1,
+                step: None,
+                bytes: Bytes::from_mib(*size),
+            })
             .collect();
         LogEvidence { samples, ..LogEvidence::default() }
     }

@@ -190,7 +190,7 @@ fn limits(
     allocated: Bytes,
 ) -> Vec<Limit> {
     let mut limits = Vec::new();
-    let Some(trace) = trace.filter(|trace| trace.len() > 0) else { return vec![Limit::NoTrace] };
+    let Some(trace) = trace.filter(|trace| !trace.is_empty()) else { return vec![Limit::NoTrace] };
     let old: Bytes =
         live.iter().filter(|block| block.allocated_at.is_none()).map(|block| block.size).sum();
     if old > Bytes::ZERO {
@@ -218,7 +218,7 @@ fn limits(
 /// A ring that wrapped starts anywhere; a recording that began late starts with an `alloc`,
 /// and the length of a wrapped ring is the round number that the user gave as `max_entries`.
 fn starts_mid_life(trace: &Trace) -> bool {
-    trace.len() >= 500 && trace.len() % 100 == 0
+    trace.len() >= 500 && trace.len().is_multiple_of(100)
 }
 
 /// The events before which each period of the program starts.

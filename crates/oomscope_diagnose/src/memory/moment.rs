@@ -12,7 +12,7 @@ pub(super) fn choose(
     timeline: &Timeline,
     failed_request: Option<Bytes>,
 ) -> Moment {
-    let Some(trace) = trace.filter(|trace| trace.len() > 0) else { return Moment::End };
+    let Some(trace) = trace.filter(|trace| !trace.is_empty()) else { return Moment::End };
     let failures = oom_events(trace);
     let matching = failed_request.and_then(|wanted| {
         failures

@@ -31,18 +31,13 @@ fn patch(context: &Context<'_>, cause: Cause) -> Patch {
             .findings_of(cause)
             .find(|joined| cause == Cause::RanksOnOneDevice && joined.finding.fix.is_some())
     });
-    match fixable.and_then(|joined| Some((joined, diff(joined)?))) {
-        Some((joined, diff)) => Patch {
-            cause,
-            title: joined.finding.fix.as_ref().map(|fix| capitalised(&fix.title)).unwrap_or_default(),
-            diff: Some(diff),
-            words,
-        },
-        None => {
-            let (title, words) = headed(&words);
-            Patch { cause, title, diff: None, words }
-        }
+    if let Some((joined, diff)) = fixable.and_then(|joined| Some((joined, diff(joined)?))) {
+        let title =
+            joined.finding.fix.as_ref().map(|fix| capitalised(&fix.title)).unwrap_or_default();
+        return Patch { cause, title, diff: Some(diff), words };
     }
+    let (title, words) = headed(&words);
+    Patch { cause, title, diff: None, words }
 }
 
 /// The first clause, and the rest: "Make one step smaller: halve …" has a head of its own.
@@ -55,7 +50,8 @@ fn headed(words: &str) -> (String, String) {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
+    let first =
+        letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
     format!("{first}{}", letters.as_str())
 }
 

@@ -68,10 +68,9 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
         }
         Cause::ModelTooLarge => "the weights do not fit this device".to_owned(),
         Cause::OptimizerState => format!("the optimizer's states do not fit: {}{at}", total(best)),
-        Cause::Fragmentation => format!(
-            "{} reserved and unused, in pieces too small for {requested}",
-            total(best)
-        ),
+        Cause::Fragmentation => {
+            format!("{} reserved and unused, in pieces too small for {requested}", total(best))
+        }
         Cause::OtherProcess => format!("other processes hold {} of the device", total(best)),
         Cause::RanksOnOneDevice => format!("several ranks share one device{at}"),
         Cause::CheckpointLoad => {
@@ -146,10 +145,9 @@ fn root_cause(context: &Context<'_>, verdict: Verdict, assessments: &[Assessment
     if let Some(snapshot) = context.snapshot.filter(|snapshot| snapshot.failed()) {
         let reserved = snapshot.state.reserved;
         if reserved > Bytes::ZERO {
-            text.push_str(&format!(
-                " At the failure {} were allocated of {reserved} reserved.",
-                snapshot.state.allocated
-            ));
+            let allocated = snapshot.state.allocated;
+            text =
+                format!("{text} At the failure {allocated} were allocated of {reserved} reserved.");
         }
     }
     text

@@ -17,10 +17,7 @@ patterns! {
 }
 
 /// Signals of the failures in context.
-pub(super) fn signals(
-    phrases: &[Signal],
-    failures: &[Candidate],
-) -> Vec<Signal> {
+pub(super) fn signals(phrases: &[Signal], failures: &[Candidate]) -> Vec<Signal> {
     let mut found = Vec::new();
     for candidate in failures.iter().filter(|candidate| !candidate.failure.follows_another) {
         if candidate.failure.memory.as_ref().is_some_and(|memory| memory.is_memory_error) {
