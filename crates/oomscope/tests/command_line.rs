@@ -159,9 +159,9 @@ fn explain_prints_a_cause_a_rule_and_near_names() {
 #[test]
 fn every_command_of_the_readme_works() {
     let readme = std::fs::read_to_string(common::root().join("README.md")).expect("the README");
-    let commands = readme.lines().filter(|line| line.starts_with("oomscope "));
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut run = 0;
-    for line in commands {
+    for line in blocks.flat_map(str::lines).filter(|line| line.starts_with("oomscope ")) {
         let command = line.split_once("   #").map_or(line, |(command, _)| command).trim();
         let mut arguments: Vec<&str> = Vec::new();
         for (index, part) in command.split('"').enumerate() {

@@ -92,6 +92,8 @@ pub struct Holder {
     pub role: Role,
     /// When they were made.
     pub phase: Phase,
+    /// Off when a `no_grad` or `inference_mode` decorator is on the stack; else unknown.
+    pub grad_mode: GradMode,
     /// Bytes after rounding.
     pub bytes: Bytes,
     /// Number of blocks.
@@ -119,27 +121,6 @@ pub struct Request {
     pub requested: Bytes,
 }
 
-/// Survivors of one user line that keep being added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrowthLine {
-    /// The user's line.
-    pub place: Option<Place>,
-    /// The library call right below it.
-    pub library_call: Option<String>,
-    /// What the survivors are.
-    pub role: Role,
-    /// When they were made.
-    pub phase: Phase,
-    /// Their bytes.
-    pub bytes: Bytes,
-    /// Their number.
-    pub blocks: u64,
-    /// The user's lines above it, innermost first.
-    pub callers: Vec<Place>,
-    /// Off when a `no_grad` or `inference_mode` decorator is on the stack; else unknown.
-    pub grad_mode: GradMode,
-}
-
 /// Memory that survives step after step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
@@ -152,7 +133,7 @@ pub struct Growth {
     /// All that was left behind up to the moment, older periods included.
     pub total: Bytes,
     /// By user line, most bytes first.
-    pub lines: Vec<GrowthLine>,
+    pub lines: Vec<Holder>,
     /// How many distinct stacks leave something behind in a period: one or two for a kept
     /// output, many for a kept graph.
     pub stacks_per_period: u32,

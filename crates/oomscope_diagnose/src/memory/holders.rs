@@ -1,32 +1,31 @@
-//! Who holds the live bytes: grouped by the user's line and by what the blocks are.
+//! Who holds bytes: blocks grouped by the user's line and by what they are.
 
-use oomscope_model::{Bytes, Holder, Place, Role, StackId};
+use oomscope_model::{Bytes, EventIndex, Holder, Place, Role, StackId};
 use oomscope_snapshot::LiveBlock;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::stacks::StackTable;
+use super::past::Past;
 
-/// Live blocks by user line and role, most bytes first; their sum is that of `live`.
-pub(super) fn holders(
-    live: &[LiveBlock],
-    stacks: &StackTable<'_>,
-    parameter_sizes: &FxHashSet<Bytes>,
+/// Blocks by user line and role, most bytes first; the sum is that of the blocks.
+pub(super) fn group<'b>(
+    past: &Past<'_>,
+    blocks: impl IntoIterator<Item = &'b LiveBlock>,
 ) -> Vec<Holder> {
     let mut groups: FxHashMap<(Option<&Place>, Role), Group> = FxHashMap::default();
-    for block in live {
-        let summary = stacks.summary(block.stack);
-        let role = stacks.role_of(block, parameter_sizes);
-        groups.entry((summary.place.as_ref(), role)).or_default().add(block);
+    for block in blocks {
+        let place = past.summary(block.stack).place.as_ref();
+        groups.entry((place, past.role_of(block))).or_default().add(block);
     }
     let mut holders: Vec<Holder> = groups
         .into_iter()
         .map(|((place, role), group)| {
-            let heaviest = stacks.summary(group.heaviest());
+            let heaviest = past.summary(group.heaviest());
             Holder {
                 place: place.cloned(),
                 library_call: heaviest.library_call.clone(),
                 role,
                 phase: heaviest.phase,
+                grad_mode: heaviest.grad_mode,
                 bytes: group.bytes,
                 blocks: group.blocks,
                 oldest: group.oldest,
@@ -41,7 +40,7 @@ pub(super) fn holders(
     holders
 }
 
-/// Live bytes by role, most first.
+/// Bytes by role, most first.
 pub(super) fn roles(holders: &[Holder]) -> Vec<(Role, Bytes)> {
     let mut sums: FxHashMap<Role, Bytes> = FxHashMap::default();
     for holder in holders {
@@ -56,8 +55,8 @@ pub(super) fn roles(holders: &[Holder]) -> Vec<(Role, Bytes)> {
 struct Group {
     bytes: Bytes,
     blocks: u64,
-    oldest: Option<oomscope_model::EventIndex>,
-    youngest: Option<oomscope_model::EventIndex>,
+    oldest: Option<EventIndex>,
+    youngest: Option<EventIndex>,
     by_stack: FxHashMap<StackId, Bytes>,
 }
 

@@ -4,11 +4,11 @@
 //! back. The outermost function in which that happens again and again over most of the trace is
 //! the one that runs the steps; each time its line goes back, a period starts.
 
-use oomscope_model::{EventIndex, EventKind};
-use oomscope_snapshot::Trace;
+use oomscope_model::{EventIndex, StackId};
 use rustc_hash::FxHashMap;
 
-use super::stacks::{FunctionId, StackTable};
+use super::past::Past;
+use super::stacks::FunctionId;
 
 /// Where each period starts, as event indices, ascending. Period 0 lies before the first.
 #[derive(Clone, Debug, Default)]
@@ -22,17 +22,17 @@ pub(super) struct Periods {
 /// Fewer turns than this do not make a loop.
 const FEWEST_TURNS: usize = 3;
 
-/// The periods of `trace` up to event `until`.
-pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Periods {
+/// The periods up to the moment.
+pub(super) fn find(past: &Past<'_>) -> Periods {
     let mut loops: FxHashMap<(usize, FunctionId), Vec<u32>> = FxHashMap::default();
     let mut previous: Vec<(FunctionId, u32)> = Vec::new();
-    let mut previous_stack = oomscope_model::StackId::NONE;
+    let mut previous_stack = StackId::NONE;
     let mut first_event = None;
-    for (EventIndex(index), event) in trace.iter().take(until as usize) {
-        if event.kind != EventKind::Alloc || event.stack == previous_stack {
+    for (EventIndex(index), event) in past.allocations() {
+        if event.stack == previous_stack {
             continue;
         }
-        let path = &stacks.summary(event.stack).path;
+        let path = &past.summary(event.stack).path;
         if path.is_empty() {
             continue;
         }
@@ -48,6 +48,7 @@ pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Period
         }
         previous_stack = event.stack;
     }
+    let until = past.until;
     let span = until.saturating_sub(first_event.unwrap_or(until));
     let mut candidates: Vec<(&(usize, FunctionId), &Vec<u32>)> = loops
         .iter()
@@ -56,7 +57,7 @@ pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Period
     candidates
         .sort_by_key(|((depth, function), starts)| (*depth, usize::MAX - starts.len(), *function));
     let Some(((depth, _), starts)) = candidates.first() else {
-        return Periods { starts: forward_calls(trace, until, stacks), restarted: None };
+        return Periods { starts: forward_calls(past), restarted: None };
     };
     let restarted = loops
         .iter()
@@ -71,13 +72,10 @@ pub(super) fn find(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Period
 /// A loop of one line, as in `while True: kept.append(model(batch))`, turns nowhere outside the
 /// model. Then each call of the outermost forward starts a period: it goes from the last line
 /// that it ever reaches back to its first. A loop inside the forward skips what is around it.
-fn forward_calls(trace: &Trace, until: u32, stacks: &StackTable<'_>) -> Vec<u32> {
+fn forward_calls(past: &Past<'_>) -> Vec<u32> {
     let visits = || {
-        trace
-            .iter()
-            .take(until as usize)
-            .filter(|(_, event)| event.kind == EventKind::Alloc)
-            .filter_map(|(index, event)| Some((index.0, stacks.summary(event.stack).forward?)))
+        past.allocations()
+            .filter_map(|(index, event)| Some((index.0, past.summary(event.stack).forward?)))
     };
     let mut span: FxHashMap<FunctionId, (u32, u32)> = FxHashMap::default();
     for (_, (function, line)) in visits() {

@@ -2,11 +2,10 @@
 
 use std::cell::OnceCell;
 
-use oomscope_model::{Bytes, Frame, FrameOrigin, GradMode, Phase, Place, Role, StackId};
-use oomscope_snapshot::{LiveBlock, Stacks};
-use rustc_hash::{FxHashMap, FxHashSet};
+use oomscope_model::{Frame, FrameOrigin, GradMode, Phase, Place, Role, StackId};
+use oomscope_snapshot::Stacks;
+use rustc_hash::FxHashMap;
 
-use super::PhaseKind;
 use crate::log::phase_of;
 
 /// What one stack says.
@@ -23,6 +22,15 @@ pub(super) struct StackSummary {
     pub(super) forward: Option<(FunctionId, u32)>,
     /// Off when a grad-mode decorator is on the stack.
     pub(super) grad_mode: GradMode,
+}
+
+/// The three phases that a step cycles through, as far as stacks tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PhaseKind {
+    Forward,
+    Backward,
+    Optimizer,
+    Other,
 }
 
 /// A function of the user's, interned: file and name.
@@ -112,30 +120,6 @@ impl<'a> StackTable<'a> {
         let next = functions.len() as u32;
         let id = *functions.entry((frame.file.clone(), frame.function.clone())).or_insert(next);
         (id, frame.line)
-    }
-
-    /// The sizes of all blocks that are parameters: what a gradient is recognised by.
-    pub(super) fn parameter_sizes(&self, live: &[LiveBlock]) -> FxHashSet<Bytes> {
-        live.iter()
-            .filter(|block| {
-                self.summary(block.stack).role == Role::Parameters && block.size >= Bytes(4096)
-            })
-            .map(|block| block.size)
-            .collect()
-    }
-
-    /// The role of one block: its stack's, or, for the backward thread's, told by its size.
-    pub(super) fn role_of(&self, block: &LiveBlock, parameter_sizes: &FxHashSet<Bytes>) -> Role {
-        let summary = self.summary(block.stack);
-        let in_backward = summary.phase == Phase::Backward || summary.place.is_none();
-        match summary.role {
-            Role::BackwardTemporaries | Role::Unknown
-                if in_backward && parameter_sizes.contains(&block.size) =>
-            {
-                Role::Gradients
-            }
-            role => role,
-        }
     }
 }
 

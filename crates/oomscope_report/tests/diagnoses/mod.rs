@@ -2,8 +2,8 @@
 
 use oomscope_model::{
     Assessment, Bytes, Cause, Confidence, CulpritStep, Diagnosis, EventIndex, Fact, Figure,
-    FourParts, Framework, Holder, MemoryError, OtherProcess, Patch, Phase, Place, Problem, Role,
-    SavingOption, StateStep, Verdict, VerifyStep,
+    FourParts, Framework, GradMode, Holder, MemoryError, OtherProcess, Patch, Phase, Place,
+    Problem, Role, SavingOption, StateStep, Verdict, VerifyStep,
 };
 
 fn place(file: &str, line: u32, function: &str) -> Place {
@@ -64,6 +64,7 @@ fn holder(place: Option<Place>, call: &str, role: Role, phase: Phase, bytes: Byt
         library_call: Some(call.into()),
         role,
         phase,
+        grad_mode: GradMode::Unknown,
         bytes,
         blocks: 1,
         oldest: None,

@@ -1,0 +1,115 @@
+//! Everything that one device's recording says up to the moment: what the analyses look at.
+
+use oomscope_model::{
+    BlockState, Bytes, Event, EventIndex, EventKind, Holder, Moment, Role, StackId,
+};
+use oomscope_snapshot::{LiveBlock, Stacks, State, Timeline, Trace};
+use rustc_hash::FxHashSet;
+
+use super::holders;
+use super::periods::{self, Periods};
+use super::stacks::{StackSummary, StackTable};
+
+/// A device's recording up to a moment.
+pub(super) struct Past<'a> {
+    trace: Option<&'a Trace>,
+    /// Events before this one count.
+    pub(super) until: u32,
+    /// Blocks that tensors hold at the moment.
+    pub(super) live: Vec<LiveBlock>,
+    /// The counters after every event.
+    pub(super) timeline: &'a Timeline,
+    /// Where the program's steps start.
+    pub(super) periods: Periods,
+    stacks: StackTable<'a>,
+    parameter_sizes: FxHashSet<Bytes>,
+}
+
+impl<'a> Past<'a> {
+    pub(super) fn new(
+        trace: Option<&'a Trace>,
+        moment: &Moment,
+        state: &State,
+        timeline: &'a Timeline,
+        stacks: &'a Stacks,
+    ) -> Past<'a> {
+        let live: Vec<LiveBlock> = state
+            .live
+            .iter()
+            .filter(|block| block.state == BlockState::Allocated)
+            .copied()
+            .collect();
+        let stacks = StackTable::new(stacks);
+        let parameter_sizes = live
+            .iter()
+            .filter(|block| stacks.summary(block.stack).role == Role::Parameters)
+            .map(|block| block.size)
+            .filter(|size| *size >= Bytes(4096))
+            .collect();
+        let until = match moment {
+            Moment::Oom { event, .. } => event.0,
+            Moment::Peak { event } => event.0.saturating_add(1),
+            Moment::End => trace.map_or(0, |trace| trace.len() as u32),
+        };
+        let mut past = Past {
+            trace,
+            until,
+            live,
+            timeline,
+            periods: Periods::default(),
+            stacks,
+            parameter_sizes,
+        };
+        past.periods = periods::find(&past);
+        past
+    }
+
+    /// The blocks handed out before the moment, oldest first.
+    pub(super) fn allocations(&self) -> impl Iterator<Item = (EventIndex, Event)> {
+        let events = self.trace.into_iter().flat_map(Trace::iter).take(self.until as usize);
+        events.filter(|(_, event)| event.kind == EventKind::Alloc)
+    }
+
+    /// What a stack says.
+    pub(super) fn summary(&self, stack: StackId) -> &StackSummary {
+        self.stacks.summary(stack)
+    }
+
+    /// All frames of a stack, innermost first.
+    pub(super) fn frames(&self, stack: StackId) -> Vec<oomscope_model::Frame> {
+        self.stacks.frames(stack)
+    }
+
+    /// What a block is: its stack's role, or, for the backward thread's, told by its size.
+    pub(super) fn role_of(&self, block: &LiveBlock) -> Role {
+        let summary = self.summary(block.stack);
+        let in_backward =
+            summary.phase == oomscope_model::Phase::Backward || summary.place.is_none();
+        match summary.role {
+            Role::BackwardTemporaries | Role::Unknown
+                if in_backward && self.is_parameter_sized(block) =>
+            {
+                Role::Gradients
+            }
+            role => role,
+        }
+    }
+
+    /// Whether a parameter of this size is live.
+    pub(super) fn is_parameter_sized(&self, block: &LiveBlock) -> bool {
+        self.parameter_sizes.contains(&block.size)
+    }
+
+    /// Blocks by user line and role, most bytes first.
+    pub(super) fn holders<'b>(
+        &self,
+        blocks: impl IntoIterator<Item = &'b LiveBlock>,
+    ) -> Vec<Holder> {
+        holders::group(self, blocks)
+    }
+
+    /// In which period an event lies; 0 is before the first.
+    pub(super) fn period_of(&self, event: EventIndex) -> u32 {
+        self.periods.starts.partition_point(|start| *start <= event.0) as u32
+    }
+}
