@@ -101,6 +101,32 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// What the request lacked: its size less what the device had free.
+    pub(crate) fn deficit(&self) -> Option<Bytes> {
+        Some(self.requested()?.saturating_sub(self.free().unwrap_or_default()))
+    }
+
+    /// Whether the request would have fitted into what is free and what is reserved but unused:
+    /// with a good part of the reserved bytes, or, when memory is flat, twice what was lacking.
+    pub(crate) fn is_packable(&self) -> bool {
+        let (Some(stranded), Some(reserved), Some(deficit)) =
+            (self.stranded(), self.reserved(), self.deficit())
+        else {
+            return false;
+        };
+        stranded >= deficit
+            && (stranded.share_of(reserved) >= 0.14
+                || self.is_flat() && stranded >= deficit.times(2))
+    }
+
+    /// Whether the trace shows several steps and nothing that outlives them.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.growth().is_none()
+            && self
+                .snapshot
+                .is_some_and(|snapshot| snapshot.steps_seen >= 3 || snapshot.backward_runs >= 3)
+    }
+
     /// Growth in the trace that matters: at least a quarter of the live bytes.
     pub(crate) fn growth(&self) -> Option<&'a Growth> {
         let snapshot = self.snapshot?;
@@ -140,8 +166,39 @@ impl<'a> Context<'a> {
         self.growth().is_some_and(|growth| {
             !growth.blocks_get_larger
                 && growth.stacks_per_period >= 3
+                && growth.call_kept_percent.is_none_or(|percent| percent >= SINGLE_OUTPUTS_PERCENT)
                 && !self.growth_without_grad()
         })
+    }
+
+    /// Whether the survivors are single outputs of several layers, as a hook keeps them: of what
+    /// the calls made, far less than a graph holds.
+    pub(crate) fn growth_is_single_outputs(&self) -> bool {
+        self.growth().is_some_and(|growth| {
+            growth.stacks_per_period >= 3
+                && growth.call_kept_percent.is_some_and(|percent| percent < SINGLE_OUTPUTS_PERCENT)
+        })
+    }
+
+    /// Whether what grows lies in code that keeps keys and values of past tokens.
+    pub(crate) fn growth_is_cache(&self) -> bool {
+        let is_generating = self.phase == Phase::Generation
+            || self
+                .asked
+                .iter()
+                .any(|place| says(place, &["generate", "decode", "sample", "beam"]));
+        let words = &["cache", "past", "kv", "decode", "attn", "attention"];
+        is_generating
+            && self.growth().is_some_and(|growth| {
+                growth.lines.iter().take(3).any(|line| {
+                    line.place.iter().chain(&line.callers).any(|place| says(place, words))
+                        || line
+                            .place
+                            .as_ref()
+                            .and_then(|place| self.line_text(place))
+                            .is_some_and(|text| mentions(text, &["past", "cache", "kv"]))
+                })
+            })
     }
 
     /// Whether the survivors were made with grad mode off.
@@ -224,6 +281,19 @@ impl<'a> Context<'a> {
             .iter()
             .flat_map(|log| log.signals.iter().map(|signal| (log.input.as_str(), signal)))
     }
+}
+
+/// A graph keeps about two fifths of what a forward pass makes; below this only outputs are kept.
+const SINGLE_OUTPUTS_PERCENT: u8 = 18;
+
+fn says(place: &Place, words: &[&str]) -> bool {
+    place.function.as_deref().is_some_and(|function| mentions(function, words))
+        || mentions(place.file_name(), words)
+}
+
+fn mentions(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    words.iter().any(|word| text.contains(word))
 }
 
 /// Whether a snapshot shows a failure.

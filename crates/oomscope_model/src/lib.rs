@@ -41,7 +41,9 @@ pub use frame::{Frame, FrameOrigin, Phase};
 pub use memory_error::{Framework, MemoryError, OtherProcess};
 pub use place::Place;
 pub use problem::Problem;
-pub use snapshot::{Growth, Holder, Limit, MemoryState, Moment, Request, Role, SnapshotEvidence};
+pub use snapshot::{
+    ForwardPass, Growth, Holder, Limit, MemoryState, Moment, Request, Role, SnapshotEvidence,
+};
 pub use trace::{
     AllocatorSettings, Block, BlockState, DeviceId, Event, EventIndex, EventKind, FrameId, Segment,
     SegmentPool, StackId,

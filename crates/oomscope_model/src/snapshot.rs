@@ -137,10 +137,25 @@ pub struct Growth {
     /// How many distinct stacks leave something behind in a period: one or two for a kept
     /// output, many for a kept graph.
     pub stacks_per_period: u32,
+    /// Of what the calls made that left something behind, the percentage that they kept: about 40
+    /// for a graph, less for single outputs; `None` where it cannot be told.
+    pub call_kept_percent: Option<u8>,
     /// Whether the blocks themselves get larger from period to period (a concatenation).
     pub blocks_get_larger: bool,
     /// Whether backward ran in the periods that left something behind.
     pub backward_ran: bool,
+}
+
+/// How much of a forward pass is still held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardPass {
+    /// Bytes that it made and that are held.
+    pub kept: Bytes,
+    /// Bytes that it made.
+    pub made: Bytes,
+    /// What is held of its older half, in percent: about 40 when a graph is recorded, near 0 when
+    /// each layer frees the one before.
+    pub older_kept_percent: u8,
 }
 
 /// What the recording cannot show, and why.
@@ -207,9 +222,10 @@ pub struct SnapshotEvidence {
     pub roles: Vec<(Role, Bytes)>,
     /// Memory that survives step after step, where found.
     pub growth: Option<Growth>,
-    /// Forward allocations of the last forward pass that still live at the moment, and all that it
-    /// made: nearly all live means that a graph is being recorded.
-    pub forward_kept: Option<(Bytes, Bytes)>,
+    /// The forward pass that was running, where the trace shows enough of it.
+    pub forward: Option<ForwardPass>,
+    /// How many steps of the program the trace shows before the moment; 0 when it shows none.
+    pub steps_seen: u32,
     /// How many `backward()` runs the trace shows before the moment.
     pub backward_runs: u32,
     /// How many optimizer steps the trace shows before the moment.

@@ -1,8 +1,9 @@
 //! `activations-too-large`: one step's activations do not fit.
 
-use oomscope_model::{Cause, Phase, Role};
+use oomscope_model::{Cause, Limit, Phase, Role, SnapshotEvidence};
 
 use super::case::{Case, blocks, percent};
+use super::eval_records_graph::RECORDING_PERCENT;
 use super::{CauseRule, Remedy};
 use crate::context::{Context, Failed};
 
@@ -26,23 +27,30 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         let made =
             context.role_bytes(Role::Activations) + context.role_bytes(Role::BackwardTemporaries);
         let share = made.share_of(snapshot.state.allocated);
-        if share >= 0.35 {
+        // Fewer than the request lacked would not have helped, however large their share.
+        let decides = context.deficit().is_none_or(|deficit| made >= deficit);
+        if share >= 0.35 && decides {
+            let whose = if context.grows() { "activations" } else { "this step's activations" };
             case.speaks(
                 if share >= 0.6 { 32 } else { 22 },
-                format!(
-                    "{} of the live bytes ({made}) are this step's activations",
-                    percent(share)
-                ),
+                format!("{} of the live bytes ({made}) are {whose}", percent(share)),
             );
             case.explains(Some(made));
         } else if snapshot.events > 0 {
-            case.denies(15, format!("activations are only {} of the live bytes", percent(share)));
+            case.denies(
+                15,
+                format!("activations are only {made}, {} of the live bytes", percent(share)),
+            );
         }
-        if context.growth().is_none() && snapshot.events > 0 {
+        let wrapped = snapshot.limits.contains(&Limit::RingWrapped);
+        if context.is_flat() {
             case.speaks(8, "nothing outlives its step");
-            if snapshot.backward_runs <= 1 {
-                case.speaks(8, "it died in the first steps");
-            }
+        } else if context.growth().is_none()
+            && !wrapped
+            && snapshot.backward_runs <= 1
+            && snapshot.events > 0
+        {
+            case.speaks(16, "it died in the first step that the recording shows");
         }
         for holder in
             snapshot.holders.iter().filter(|holder| holder.role == Role::Activations).take(3)
@@ -59,22 +67,16 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     if context.grows() {
         case.denies(45, "memory grows from step to step: one step alone fits");
     }
-    if context.is_evaluating()
-        && context.snapshot.is_some_and(|snapshot| {
-            snapshot.forward_kept.is_some_and(|(kept, made)| kept.share_of(made) >= 0.4)
-        })
-    {
+    let records = |snapshot: &SnapshotEvidence| {
+        snapshot.forward.is_some_and(|forward| forward.older_kept_percent >= RECORDING_PERCENT)
+    };
+    if context.is_evaluating() && context.snapshot.is_some_and(records) {
         case.denies(12, "an evaluation need not keep its activations at all");
     }
-    if let (Some(stranded), Some(free), Some(requested), Some(reserved)) =
-        (context.stranded(), context.free(), context.requested(), context.reserved())
-        && stranded + free >= requested
-        && stranded.share_of(reserved) >= 0.15
+    if let (Some(stranded), Some(requested)) = (context.stranded(), context.requested())
+        && context.is_packable()
     {
-        case.denies(
-            20,
-            format!("{stranded} are reserved and unused, more than the {requested} asked for"),
-        );
+        case.denies(20, format!("{stranded} are reserved and unused; packed, the {requested} asked for would have fitted"));
     }
     case.places(&context.asked);
     if context.snapshot.is_none() {
@@ -83,10 +85,25 @@ fn assess(context: &Context<'_>, case: &mut Case) {
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
-    let at =
-        context.asked.first().map_or_else(String::new, |place| format!(" (it died below {place})"));
+    let at = context.asked.first().map_or_else(String::new, |place| {
+        format!(" (it died below {}:{})", place.file_name(), place.line)
+    });
+    let trains = context.snapshot.is_none_or(|snapshot| snapshot.backward_runs > 0)
+        && !context.is_evaluating();
+    let fix = if trains {
+        let mut ways = vec![
+            "halve the micro-batch and accumulate gradients over two",
+            "checkpoint the repeated blocks (`torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)`)",
+        ];
+        if context.source_mentions("autocast").is_none() {
+            ways.push("run under `torch.autocast(\"cuda\", dtype=torch.bfloat16)`");
+        }
+        format!("Make one step smaller{at}: {}.", ways.join(", or "))
+    } else {
+        format!("Make one batch smaller{at}: process fewer items at once, or in slices.")
+    };
     Remedy {
-        fix: format!("Make one step smaller{at}: halve the micro-batch and accumulate gradients over two, or checkpoint the repeated blocks (`torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)`), or run under `torch.autocast(\"cuda\", dtype=torch.bfloat16)`."),
+        fix,
         verification: "`torch.cuda.max_memory_allocated()` after two whole steps (the optimizer's states exist only after the first) is below the device's capacity with head-room.".to_owned(),
         prevention: "Size the batch from a measured peak, not by trial; bound sequence length and resolution where data enters, since the largest batch sets the peak.".to_owned(),
     }

@@ -1,8 +1,8 @@
 //! `eval-records-graph`: inference or validation runs with grad mode on.
 
-use oomscope_model::{Bytes, Cause, GradMode, Severity};
+use oomscope_model::{Bytes, Cause, GradMode, Phase, Severity};
 
-use super::case::{Case, blocks, percent};
+use super::case::{Case, blocks};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -13,10 +13,17 @@ pub(super) const RULE: CauseRule = CauseRule {
     remedy,
 };
 
+/// A recorded graph keeps about two fifths of what a pass made; without one hardly anything of
+/// its older half is left.
+pub(super) const RECORDING_PERCENT: u8 = 28;
+
 fn assess(context: &Context<'_>, case: &mut Case) {
     let mode = context.grad_mode(context.asked.iter());
     if mode == GradMode::Off || context.growth_without_grad() {
         case.denies(60, "grad mode is off on the failing path");
+        return;
+    }
+    if context.phase == Phase::Loading {
         return;
     }
     let snapshot = context.snapshot;
@@ -29,24 +36,18 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             case.speaks(18, "no `no_grad` or `inference_mode` is on that path in the source");
         }
     }
-    if let Some((kept, made)) = snapshot.and_then(|snapshot| snapshot.forward_kept)
-        && (evaluating || never_backward)
+    if let Some(forward) =
+        snapshot.and_then(|snapshot| snapshot.forward).filter(|_| evaluating || never_backward)
     {
-        let share = kept.share_of(made);
-        if share >= 0.4 {
+        let (kept, made, older) = (forward.kept, forward.made, forward.older_kept_percent);
+        if older >= RECORDING_PERCENT {
             case.speaks(
                 if evaluating { 40 } else { 15 },
-                format!("{} of what the forward pass made ({kept} of {made}) is still held: a graph is being recorded", percent(share)),
+                format!("of the older half of the forward pass {older} % is still held ({kept} of {made} in all): a graph is being recorded"),
             );
             case.explains(Some(kept));
-        } else {
-            case.denies(
-                25,
-                format!(
-                    "only {} of what the forward pass made is still held: no graph is recorded",
-                    percent(share)
-                ),
-            );
+        } else if older < 5 {
+            case.denies(25, format!("of the older half of the forward pass {older} % is still held: no graph is recorded"));
         }
     }
     if let Some(growth) = context.growth().filter(|_| context.growth_is_graph()) {

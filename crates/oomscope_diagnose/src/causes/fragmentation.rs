@@ -63,14 +63,21 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     } else if context.grows() {
         case.denies(26, "memory grows from step to step: packing would only put the failure off");
     }
+    if context.is_flat() {
+        case.speaks(5, "nothing outlives its step");
+        let lacking = context.deficit().unwrap_or(requested);
+        if stranded >= lacking.times(2) && share < 0.22 {
+            case.speaks(
+                28,
+                format!(
+                    "only {lacking} were lacking, and memory is flat: packed, the run would go on"
+                ),
+            );
+        }
+    }
     if context.snapshot.is_some_and(|snapshot| snapshot.settings.expandable_segments == Some(true))
     {
         case.denies(60, "expandable segments were already on");
-    }
-    if context.snapshot.and_then(|snapshot| snapshot.growth.as_ref()).is_none()
-        && context.snapshot.is_some_and(|snapshot| snapshot.backward_runs >= 2)
-    {
-        case.speaks(5, "nothing outlives its step");
     }
     case.places(&context.asked);
     case.settle("the same run with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: if it passes, it was fragmentation");
@@ -88,8 +95,9 @@ pub(super) fn holds_little(context: &Context<'_>) -> bool {
     ) else {
         return false;
     };
+    let share = stranded.share_of(reserved);
     (allocated + requested + context.others()).share_of(capacity) < 0.70
-        && stranded.share_of(reserved) >= 0.25
+        && (share >= 0.33 || share >= 0.25 && !context.grows())
         && stranded >= requested
 }
 

@@ -1,6 +1,6 @@
 //! `gradients-not-cleared`: `.grad` of every parameter is kept or summed across steps.
 
-use oomscope_model::{Bytes, Cause, Role, Severity};
+use oomscope_model::{Bytes, Cause, Phase, Role, Severity};
 
 use super::case::{Case, percent};
 use super::{CauseRule, Remedy};
@@ -24,24 +24,28 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         case.finding(25, joined);
     }
     if context.failed() && gradients > Bytes::ZERO {
-        if share >= 0.3 && context.is_evaluating() {
+        let decides = context.deficit().is_some_and(|deficit| gradients >= deficit);
+        let outside_backward = !matches!(context.phase, Phase::Backward | Phase::OptimizerStep);
+        if outside_backward && share >= 0.2 && decides && (found.is_some() || share >= 0.25) {
+            let when = if context.is_evaluating() {
+                "through evaluation"
+            } else {
+                "while the next forward runs"
+            };
             case.speaks(
-                35,
+                if context.is_evaluating() { 38 } else { 30 },
                 format!(
-                    "{gradients} of gradients ({} of the live bytes) are kept through evaluation",
+                    "{gradients} of gradients ({} of the live bytes) are kept {when}",
                     percent(share)
                 ),
             );
+            case.speaks(24, "without them the request would have fitted");
+            let states = context.role_bytes(Role::OptimizerState);
+            if states > Bytes::ZERO && states.times(2) < gradients {
+                case.speaks(12, format!("the optimizer's states are only {states}: most of these gradients are not its own to clear"));
+            }
             case.explains(Some(gradients));
-        } else if share >= 0.2 && found.is_some() {
-            case.speaks(
-                28,
-                format!(
-                    "gradients hold {gradients}, {} of the live bytes, outside backward",
-                    percent(share)
-                ),
-            );
-            case.explains(Some(gradients));
+            case.places(&context.asked);
         } else if share < 0.1 && found.is_some() {
             case.denies(10, format!("gradients hold only {gradients}"));
         }

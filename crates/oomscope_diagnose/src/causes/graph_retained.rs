@@ -45,7 +45,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 ),
             );
         } else {
-            case.denies(15, "what each step leaves behind is one or two blocks, not a graph");
+            case.denies(15, "what each step leaves behind is single outputs, not a graph");
         }
     } else if let Some(snapshot) =
         context.snapshot.filter(|snapshot| snapshot.backward_runs >= 4 && snapshot.growth.is_none())

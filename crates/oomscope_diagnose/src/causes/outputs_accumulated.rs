@@ -36,7 +36,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                     operations(growth.stacks_per_period)
                 ),
             );
-            if !growth.backward_ran {
+            if growth.backward_ran {
+                case.denies(8, "backward runs in those steps: a training loop has no outputs to gather");
+            } else {
                 case.speaks(15, "no backward runs in those steps");
             }
             if context.growth_without_grad() {
@@ -68,6 +70,12 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             _ => 6,
         };
         case.finding(points, joined);
+    }
+    if context.growth_is_single_outputs() {
+        case.speaks(8, "several outputs of each step are kept");
+    }
+    if context.growth_is_cache() {
+        case.denies(35, "what grows is the generation's own cache");
     }
     if super::fragmentation::holds_little(context) {
         case.denies(

@@ -37,6 +37,19 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 ),
             );
         }
+        if context.growth_is_single_outputs() {
+            let kept = growth.call_kept_percent.unwrap_or_default();
+            case.speaks(
+                34,
+                format!("of what those calls made only {kept} % is kept, in {} places: a hook or a list of layer outputs, not a graph", growth.stacks_per_period),
+            );
+        } else if growth.backward_ran
+            && !context.growth_is_graph()
+            && !growth.blocks_get_larger
+            && !context.is_evaluating()
+        {
+            case.speaks(32, "a training step leaves it behind, after its backward");
+        }
         case.speaks(
             if found > 0 { 12 } else { 20 },
             format!("{} outlive the step that made them", growth.total),

@@ -31,6 +31,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         let from_backward: Bytes = growth
             .lines
             .iter()
+            .filter(|line| line.oldest.is_some())
             .filter(|line| line.place.is_none() || line.phase == oomscope_model::Phase::Backward)
             .map(|line| line.bytes)
             .sum();

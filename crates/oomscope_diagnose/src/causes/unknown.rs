@@ -4,7 +4,7 @@ use oomscope_model::{Assessment, Cause, Confidence, Fact};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
-use crate::context::Context;
+use crate::context::{Context, Failed};
 
 pub(super) const RULE: CauseRule =
     CauseRule { cause: Cause::Unknown, page: include_str!("unknown.md"), assess, remedy };
@@ -17,7 +17,7 @@ pub(super) fn assessment(context: &Context<'_>, best: Confidence) -> Assessment 
     let open = context.failed() && !best.is_claim();
     Assessment {
         cause: Cause::Unknown,
-        confidence: if open { Confidence::percent(40) } else { Confidence::NONE },
+        confidence: if open { best.max(Confidence::percent(40)) } else { Confidence::NONE },
         bytes: None,
         evidence_for: if open {
             vec![Fact {
@@ -30,14 +30,21 @@ pub(super) fn assessment(context: &Context<'_>, best: Confidence) -> Assessment 
         },
         evidence_against: Vec::new(),
         places: if open { context.asked.clone() } else { Vec::new() },
-        settle: open.then(|| "a snapshot taken at the failure".to_owned()),
+        settle: (open && context.snapshot.is_none())
+            .then(|| "a snapshot taken at the failure".to_owned()),
     }
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
-    let have = context.snapshot.is_some();
+    let holder = context
+        .snapshot
+        .filter(|snapshot| snapshot.failed() && snapshot.limits.is_empty())
+        .and_then(|snapshot| snapshot.holders.first());
     Remedy {
-        fix: if have {
+        fix: if let Some(holder) = holder {
+            let at = holder.place.as_ref().map_or_else(|| "blocks without a Python frame".to_owned(), |place| format!("{}:{}", place.file_name(), place.line));
+            format!("The recording is complete, yet no cause stands out: look first at {at}, which holds {} ({}).", holder.bytes, holder.role.name())
+        } else if context.snapshot.is_some() {
             "Capture more history, then diagnose again: `torch.cuda.memory._record_memory_history(max_entries=1_000_000, stacks=\"python\")` before the model is built.".to_owned()
         } else {
             "Capture a snapshot at the failure, then diagnose again: `torch.cuda.memory._record_memory_history()` at the start, and `torch.cuda.memory._dump_snapshot(\"oom.pickle\")` in an `except torch.OutOfMemoryError` around the loop.".to_owned()

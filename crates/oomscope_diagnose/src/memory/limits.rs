@@ -18,7 +18,7 @@ pub(super) fn find(past: &Past<'_>, trace: Option<&Trace>, holders: &[Holder]) -
             Limit::RecordingBeganLate
         });
     }
-    if past.allocations().take(4096).all(|(_, event)| event.stack == StackId::NONE) {
+    if !past.has_stacks() && past.live.iter().all(|block| block.stack == StackId::NONE) {
         limits.push(Limit::NoStacks);
         return limits;
     }

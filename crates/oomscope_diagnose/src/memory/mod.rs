@@ -12,7 +12,7 @@ mod past;
 mod periods;
 mod stacks;
 
-use oomscope_model::{Bytes, DeviceId, Moment, Request, SnapshotEvidence};
+use oomscope_model::{Bytes, DeviceId, Moment, Request, SnapshotEvidence, StackId};
 use oomscope_snapshot::{At, Snapshot, Trace, history, oom_events};
 
 use past::Past;
@@ -65,7 +65,8 @@ fn summarise_device(
         events: trace.map_or(0, |trace| trace.len() as u64),
         roles: holders::roles(&holders),
         growth: growth::find(&past),
-        forward_kept: activity.forward_kept,
+        forward: activity.forward,
+        steps_seen: past.periods.starts.len() as u32,
         backward_runs: activity.backward_runs,
         optimizer_steps: activity.optimizer_steps,
         oom_events: trace.map_or(0, |trace| oom_events(trace).len() as u32),
@@ -74,15 +75,25 @@ fn summarise_device(
     }
 }
 
+/// The request that failed or made the peak. An `oom` event in the backward thread has no frames;
+/// then the last allocation that has some tells where the program was.
 fn request(past: &Past<'_>, trace: &Trace, moment: &Moment) -> Option<Request> {
     let (Moment::Oom { event, .. } | Moment::Peak { event }) = moment else { return None };
     let event = trace.event(*event)?;
-    let stack = past.summary(event.stack);
+    let phase = past.summary(event.stack).phase;
+    let stack = if event.stack == StackId::NONE {
+        let named =
+            past.allocations().filter(|(_, event)| past.summary(event.stack).place.is_some());
+        named.last().map_or(event.stack, |(_, event)| event.stack)
+    } else {
+        event.stack
+    };
+    let summary = past.summary(stack);
     Some(Request {
-        stack: past.frames(event.stack),
-        place: stack.place.clone(),
-        library_call: stack.library_call.clone(),
-        phase: stack.phase,
+        stack: past.frames(stack),
+        place: summary.place.clone(),
+        library_call: summary.library_call.clone(),
+        phase: if stack == event.stack { summary.phase } else { phase },
         requested: event.size,
     })
 }

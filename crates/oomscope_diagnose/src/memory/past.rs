@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 
 use super::holders;
 use super::periods::{self, Periods};
-use super::stacks::{StackSummary, StackTable};
+use super::stacks::{PhaseKind, StackSummary, StackTable};
 
 /// A device's recording up to a moment.
 pub(super) struct Past<'a> {
@@ -22,6 +22,7 @@ pub(super) struct Past<'a> {
     /// Where the program's steps start.
     pub(super) periods: Periods,
     stacks: StackTable<'a>,
+    has_stacks: bool,
     parameter_sizes: FxHashSet<Bytes>,
 }
 
@@ -58,8 +59,12 @@ impl<'a> Past<'a> {
             timeline,
             periods: Periods::default(),
             stacks,
+            has_stacks: false,
             parameter_sizes,
         };
+        let has_stacks =
+            past.allocations().any(|(_, event)| past.summary(event.stack).place.is_some());
+        past.has_stacks = has_stacks;
         past.periods = periods::find(&past);
         past
     }
@@ -75,6 +80,20 @@ impl<'a> Past<'a> {
         self.stacks.summary(stack)
     }
 
+    /// Whether any event names a line of the user's.
+    pub(super) fn has_stacks(&self) -> bool {
+        self.has_stacks
+    }
+
+    /// Which of a step's phases made an event. Where stacks are recorded, an event without one
+    /// comes from the backward thread, which has no Python frames.
+    pub(super) fn kind(&self, stack: StackId) -> PhaseKind {
+        if stack == StackId::NONE && self.has_stacks {
+            return PhaseKind::Backward;
+        }
+        self.summary(stack).kind()
+    }
+
     /// All frames of a stack, innermost first.
     pub(super) fn frames(&self, stack: StackId) -> Vec<oomscope_model::Frame> {
         self.stacks.frames(stack)
@@ -83,6 +102,13 @@ impl<'a> Past<'a> {
     /// What a block is: its stack's role, or, for the backward thread's, told by its size.
     pub(super) fn role_of(&self, block: &LiveBlock) -> Role {
         let summary = self.summary(block.stack);
+        if block.stack == StackId::NONE && block.allocated_at.is_some() && self.has_stacks {
+            return if self.is_parameter_sized(block) {
+                Role::Gradients
+            } else {
+                Role::BackwardTemporaries
+            };
+        }
         let in_backward =
             summary.phase == oomscope_model::Phase::Backward || summary.place.is_none();
         match summary.role {
@@ -106,6 +132,11 @@ impl<'a> Past<'a> {
         blocks: impl IntoIterator<Item = &'b LiveBlock>,
     ) -> Vec<Holder> {
         holders::group(self, blocks)
+    }
+
+    /// Whether the recording begins before anything was allocated: no block is older than it.
+    pub(super) fn starts_whole(&self) -> bool {
+        self.live.iter().all(|block| block.allocated_at.is_some())
     }
 
     /// In which period an event lies; 0 is before the first.

@@ -1,8 +1,8 @@
 //! The program's steps, found in the trace itself.
 //!
-//! A loop shows in the recorded stacks: within one function, below the same callers, the line goes
-//! back. The outermost function in which that happens again and again over most of the trace is
-//! the one that runs the steps; each time its line goes back, a period starts.
+//! A loop shows in the recorded stacks: below the same callers a function's line goes back, or a
+//! line calls again what it had called before. The outermost function in which that happens again
+//! and again over most of the trace is the one that runs the steps; each turn starts a period.
 
 use oomscope_model::{EventIndex, StackId};
 use rustc_hash::FxHashMap;
@@ -17,56 +17,157 @@ pub(super) struct Periods {
     /// Where a loop around these periods last turned, too seldom to be the one that runs the
     /// steps: what survives it is older than this.
     pub(super) restarted: Option<u32>,
+    /// The period in which the loop that was running at the moment began: a validation loop
+    /// after training has its own turns.
+    pub(super) since: u32,
+    /// Where that loop turned for the first time in the trace.
+    pub(super) first_turn: Option<u32>,
 }
+
+/// A line of the user's functions, outermost first.
+type Path = [(FunctionId, u32)];
+/// A loop: the depth of the function that runs it, and the function.
+type Loop = (usize, FunctionId);
 
 /// Fewer turns than this do not make a loop.
 const FEWEST_TURNS: usize = 3;
+/// A last period this many times longer than the others holds a loop of its own.
+const LONG: u32 = 4;
 
 /// The periods up to the moment.
 pub(super) fn find(past: &Past<'_>) -> Periods {
-    let mut loops: FxHashMap<(usize, FunctionId), Vec<u32>> = FxHashMap::default();
-    let mut previous: Vec<(FunctionId, u32)> = Vec::new();
-    let mut previous_stack = StackId::NONE;
-    let mut first_event = None;
+    let mut walk = Walk::default();
     for (EventIndex(index), event) in past.allocations() {
-        if event.stack == previous_stack {
-            continue;
+        if event.stack != walk.stack {
+            walk.stack = event.stack;
+            walk.visit(index, &past.summary(event.stack).path);
         }
-        let path = &past.summary(event.stack).path;
-        if path.is_empty() {
-            continue;
-        }
-        first_event.get_or_insert(index);
-        if let Some(depth) = turning_depth(&previous, path)
-            && let Some((function, _)) = path.get(depth)
-        {
-            loops.entry((depth, *function)).or_default().push(index);
-        }
-        // A caller's own allocation does not forget where its callee had come to.
-        if !previous.starts_with(path) {
-            previous.clone_from(path);
-        }
-        previous_stack = event.stack;
     }
-    let until = past.until;
-    let span = until.saturating_sub(first_event.unwrap_or(until));
-    let mut candidates: Vec<(&(usize, FunctionId), &Vec<u32>)> = loops
-        .iter()
-        .filter(|(_, starts)| starts.len() >= FEWEST_TURNS && covers(starts, until, span))
-        .collect();
-    candidates
-        .sort_by_key(|((depth, function), starts)| (*depth, usize::MAX - starts.len(), *function));
-    let Some(((depth, _), starts)) = candidates.first() else {
-        return Periods { starts: forward_calls(past), restarted: None };
+    let loops = walk.loops;
+    let span = past.until.saturating_sub(walk.first_event.unwrap_or(past.until));
+    let covers = |turns: &[u32]| {
+        turns.first().is_some_and(|first| past.until.saturating_sub(*first) >= span / 3)
     };
-    let restarted = loops
+    let outermost = loops
         .iter()
-        .filter(|((outer, _), _)| outer < depth)
+        .filter(|(_, turns)| turns.len() >= FEWEST_TURNS && covers(turns))
+        .min_by_key(|((depth, function), turns)| (*depth, usize::MAX - turns.len(), *function));
+    let Some((steps, turns)) = outermost else {
+        let starts = forward_calls(past);
+        return Periods { first_turn: starts.first().copied(), starts, ..Periods::default() };
+    };
+    let mut periods = Periods {
+        starts: turns.clone(),
+        restarted: restarted(&loops, steps, turns),
+        since: 0,
+        first_turn: turns.first().copied(),
+    };
+    add_the_loop_that_runs(&mut periods, &loops, steps, past.until);
+    periods
+}
+
+/// Where a loop around the steps last turned, once the steps had begun to turn.
+fn restarted(loops: &FxHashMap<Loop, Vec<u32>>, steps: &Loop, turns: &[u32]) -> Option<u32> {
+    let around = loops.iter().filter(|((depth, _), _)| *depth < steps.0);
+    around
         .filter_map(|(_, turns)| turns.last())
-        .filter(|turn| starts.first().is_some_and(|first| first < *turn))
+        .filter(|turn| turns.first().is_some_and(|first| first < *turn))
         .max()
-        .copied();
-    Periods { starts: (*starts).clone(), restarted }
+        .copied()
+}
+
+/// A last period that is far longer than the others, as a validation after the training steps,
+/// is cut where the loop inside it turns.
+fn add_the_loop_that_runs(
+    periods: &mut Periods,
+    loops: &FxHashMap<Loop, Vec<u32>>,
+    steps: &Loop,
+    until: u32,
+) {
+    let Some(last) = periods.starts.last().copied() else { return };
+    let mut lengths: Vec<u32> =
+        periods.starts.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).collect();
+    lengths.sort_unstable();
+    let usual = lengths.get(lengths.len() / 2).copied().unwrap_or(u32::MAX);
+    if until.saturating_sub(last) / LONG < usual {
+        return;
+    }
+    let inside = loops
+        .iter()
+        .filter(|(turning, _)| *turning != steps)
+        .map(|(turning, turns)| (turning, turns, turns.partition_point(|turn| *turn <= last)))
+        .filter(|(_, turns, from)| turns.len() - from >= FEWEST_TURNS)
+        .min_by_key(|((depth, function), turns, from)| {
+            (*depth, usize::MAX - (turns.len() - from), *function)
+        });
+    if let Some((_, turns, from)) = inside {
+        periods.since = periods.starts.len() as u32;
+        periods.first_turn = turns.first().copied();
+        periods.starts.extend(turns.iter().skip(from));
+    }
+}
+
+/// The walk over the trace's stacks.
+struct Walk {
+    loops: FxHashMap<Loop, Vec<u32>>,
+    path: Vec<(FunctionId, u32)>,
+    /// At each depth, what the same caller's line has called already.
+    called: Vec<Vec<FunctionId>>,
+    stack: StackId,
+    first_event: Option<u32>,
+}
+
+impl Default for Walk {
+    fn default() -> Walk {
+        Walk {
+            loops: FxHashMap::default(),
+            path: Vec::new(),
+            called: Vec::new(),
+            stack: StackId::NONE,
+            first_event: None,
+        }
+    }
+}
+
+impl Walk {
+    fn visit(&mut self, index: u32, path: &Path) {
+        // A caller's own allocation does not forget where its callee had come to.
+        if path.is_empty() || self.path.starts_with(path) {
+            return;
+        }
+        self.first_event.get_or_insert(index);
+        if let Some(turning) = self.turn(path) {
+            self.loops.entry(turning).or_default().push(index);
+        }
+        let shared = self.path.iter().zip(path).take_while(|(a, b)| a == b).count();
+        self.called.truncate(shared + 1);
+        self.called.resize_with(path.len(), Vec::new);
+        for (called, (function, _)) in self.called.iter_mut().zip(path).skip(shared) {
+            if !called.contains(function) {
+                called.push(*function);
+            }
+        }
+        self.path.clear();
+        self.path.extend_from_slice(path);
+    }
+
+    /// The loop that turns between the path so far and the next one, if one does.
+    fn turn(&mut self, path: &Path) -> Option<Loop> {
+        let depth = self.path.iter().zip(path).position(|(a, b)| a != b)?;
+        let ((before, line_before), (after, line_after)) =
+            (*self.path.get(depth)?, *path.get(depth)?);
+        if before == after {
+            return (line_after < line_before).then_some((depth, after));
+        }
+        // `for batch in loader: total += step(move(batch))` is one line that calls in turns.
+        let called = self.called.get_mut(depth)?;
+        if !called.contains(&after) {
+            return None;
+        }
+        called.clear();
+        let caller = depth.checked_sub(1)?;
+        Some((caller, path.get(caller)?.0))
+    }
 }
 
 /// A loop of one line, as in `while True: kept.append(model(batch))`, turns nowhere outside the
@@ -99,18 +200,4 @@ fn forward_calls(past: &Past<'_>) -> Vec<u32> {
         .max_by_key(|(function, starts)| (starts.len(), *function))
         .map(|(_, starts)| starts);
     longest.filter(|starts| starts.len() >= FEWEST_TURNS).unwrap_or_default()
-}
-
-/// Where `current` goes back: the depth of the first difference, when it is the same function
-/// at an earlier line.
-fn turning_depth(previous: &[(FunctionId, u32)], current: &[(FunctionId, u32)]) -> Option<usize> {
-    let depth = previous.iter().zip(current).position(|(a, b)| a != b)?;
-    let ((before, line_before), (after, line_after)) = (previous.get(depth)?, current.get(depth)?);
-    (before == after && line_after < line_before).then_some(depth)
-}
-
-/// A loop that runs the steps spans at least a third of the trace; set-up loops do not.
-fn covers(starts: &[u32], until: u32, span: u32) -> bool {
-    let Some(first) = starts.first() else { return false };
-    until.saturating_sub(*first) >= span / 3
 }

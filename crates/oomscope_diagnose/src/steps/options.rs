@@ -1,6 +1,6 @@
 //! Step 5: what would save memory in this case, each with its bytes; nothing that cannot help.
 
-use oomscope_model::{Bytes, Cause, Phase, Role, SavingOption, Verdict};
+use oomscope_model::{Bytes, Cause, ForwardPass, Phase, Role, SavingOption, Verdict};
 
 use crate::context::Context;
 
@@ -13,8 +13,10 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
         return Vec::new();
     }
     let mut options = Vec::new();
+    // What saves a tenth of what was lacking, or less, cannot help.
+    let least = LEAST.max(Bytes(context.deficit().unwrap_or_default().0 / 10));
     let mut offer = |title: &str, saves: Option<Bytes>, why: String, cost: &str| {
-        if saves.is_none_or(|bytes| bytes >= LEAST) {
+        if saves.is_none_or(|bytes| bytes >= least) {
             options.push(SavingOption {
                 title: title.to_owned(),
                 saves,
@@ -45,9 +47,9 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "nothing: it is the fix itself",
         );
     }
-    if let Some((kept, _)) = context
+    if let Some(ForwardPass { kept, .. }) = context
         .snapshot
-        .and_then(|snapshot| snapshot.forward_kept)
+        .and_then(|snapshot| snapshot.forward)
         .filter(|_| claimed == Some(Cause::EvalRecordsGraph))
     {
         offer(
@@ -57,7 +59,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "nothing",
         );
     }
-    if trains && step > Bytes::ZERO && claimed != Some(Cause::EvalRecordsGraph) {
+    if trains && step > Bytes::ZERO && !context.is_evaluating() {
         offer(
             "halve the micro-batch, accumulate two",
             Some(Bytes(step.0 / 2)),
@@ -70,12 +72,14 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             format!("about 60 % of {step}: block inputs stay, the inside is recomputed"),
             "one more forward: some 30 % slower",
         );
-        offer(
-            "bf16 autocast",
-            Some(Bytes(step.0 / 3)),
-            format!("about a third of {step}, if they are fp32 today"),
-            "usually faster; check the loss curve",
-        );
+        if context.source_mentions("autocast").is_none() {
+            offer(
+                "bf16 autocast",
+                Some(Bytes(step.0 / 3)),
+                format!("about a third of {step}, if they are fp32 today"),
+                "usually faster; check the loss curve",
+            );
+        }
     }
     if states > Bytes::ZERO {
         offer(

@@ -4,6 +4,7 @@ use oomscope_model::{Assessment, Bytes, Cause, FourParts, Verdict};
 
 use crate::causes;
 use crate::context::{Context, Failed};
+use crate::join::Joined;
 
 /// The verdict in one sentence, lower case, no full stop.
 pub(crate) fn headline(
@@ -40,21 +41,29 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
         .map_or_else(String::new, |place| format!(" at {}:{}", place.file_name(), place.line));
     let bytes =
         best.and_then(|best| best.bytes).map_or_else(String::new, |bytes| format!("{bytes} of "));
+    // Without a source finding the place is where the tensors were made, not where they are kept.
+    let is_found = context.findings_of(cause).any(Joined::is_warm);
+    let kept = if is_found { "kept" } else { "made" };
     let requested = context
         .requested()
         .map_or_else(|| "the request".to_owned(), |bytes| format!("the {bytes} request"));
     match cause {
         Cause::GraphRetained => format!(
-            "a tensor kept{at} holds the graph of every step: {bytes}activations that no backward frees"
+            "{} the graph of every step: {bytes}activations that no backward frees",
+            if is_found {
+                format!("a tensor kept{at} holds")
+            } else {
+                format!("something keeps tensors made{at}, and with them")
+            }
         ),
         Cause::EvalRecordsGraph => format!(
             "evaluation records a graph{at}: {bytes}activations for a backward that never comes"
         ),
         Cause::OutputsAccumulated => {
-            format!("outputs gathered{at} stay on the device: {}", total(best))
+            format!("outputs {kept}{at} stay on the device: {}", total(best))
         }
         Cause::ReferencesHeld => {
-            format!("references kept{at} hold tensors of past steps: {}", total(best))
+            format!("references to tensors {kept}{at} outlive their steps: {}", total(best))
         }
         Cause::RetainedBackward => {
             format!("backward{at} is told to keep its graph: {} outlive their step", total(best))

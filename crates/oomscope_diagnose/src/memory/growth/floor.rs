@@ -1,7 +1,7 @@
 //! Without stacks only the floor of the curve tells: the least that was allocated in each of
 //! sixteen windows keeps rising.
 
-use oomscope_model::{Bytes, Growth, StackId};
+use oomscope_model::{Bytes, Growth};
 
 use super::rising_share;
 use crate::memory::past::Past;
@@ -12,8 +12,7 @@ const FEWEST_EVENTS: u32 = 8;
 
 pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let window = past.until / WINDOWS;
-    let has_stacks = past.allocations().any(|(_, event)| event.stack != StackId::NONE);
-    if window < FEWEST_EVENTS || has_stacks {
+    if window < FEWEST_EVENTS || past.has_stacks() {
         return None;
     }
     let floors: Vec<Bytes> = (0..WINDOWS)
@@ -41,6 +40,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         total,
         lines: Vec::new(),
         stacks_per_period: 0,
+        call_kept_percent: None,
         blocks_get_larger: false,
         backward_ran: false,
     })

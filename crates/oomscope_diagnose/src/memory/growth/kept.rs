@@ -4,12 +4,13 @@
 //! oldest of them is old: parameters come from one period, activations from the last, a leak
 //! from all of them.
 
-use oomscope_model::{Bytes, EventIndex, Growth, Role, StackId};
+use oomscope_model::{Bytes, EventIndex, GradMode, Growth, Phase, Role, StackId};
 use oomscope_snapshot::LiveBlock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{backward_periods, median};
+use super::{backward_periods, last_release, median};
 use crate::memory::past::Past;
+use crate::memory::stacks::PhaseKind;
 
 /// Fewer periods than this are no series.
 const FEWEST_PERIODS: usize = 3;
@@ -25,6 +26,9 @@ struct Left {
 
 pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let mut survivors = survivors(past);
+    if is_one_step(past, &survivors) {
+        return None;
+    }
     let mut left: FxHashMap<u32, Left> = FxHashMap::default();
     for block in &survivors {
         let period = block.allocated_at.map_or(0, |at| past.period_of(at));
@@ -32,6 +36,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         left.bytes += block.size;
         left.stacks.insert(block.stack);
     }
+    let call_kept_percent = call_kept_percent(past, &survivors, &left);
     survivors.extend(older_ones(past, &survivors));
     if left.is_empty() {
         return None;
@@ -45,6 +50,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         total: survivors.iter().map(|block| block.size).sum(),
         lines: past.holders(&survivors),
         stacks_per_period: median(left.values().map(|left| left.stacks.len() as u32).collect()),
+        call_kept_percent,
         blocks_get_larger: false,
         backward_ran: with_backward * 2 > left.len(),
     })
@@ -72,25 +78,77 @@ fn survivors(past: &Past<'_>) -> Vec<LiveBlock> {
 
 /// Many periods, and not just the last few.
 fn is_growing(past: &Past<'_>, periods: &FxHashSet<u32>) -> bool {
-    let last = past.periods.starts.len() as u32;
+    let (since, last) = (past.periods.since, past.periods.starts.len() as u32);
     let earlier = || periods.iter().filter(|period| **period < last);
     let Some(oldest) = earlier().min() else { return false };
     let restarted = past.periods.restarted.map(|event| past.period_of(EventIndex(event)));
     if restarted.is_some_and(|restarted| *oldest >= restarted) {
         return false;
     }
+    let halfway = since + last.saturating_sub(since) / 2;
     earlier().count() >= FEWEST_PERIODS
-        && (*oldest <= last / 2 || last.saturating_sub(*oldest) >= LONGEST_WINDOW)
+        && (*oldest <= halfway || last.saturating_sub(*oldest) >= LONGEST_WINDOW)
 }
 
-/// What was left behind before the recording has no history, but the same sizes.
+/// A loop inside one training step (sequences whose losses are summed) leaves blocks that the
+/// step's own backward will free: all younger than the last backward, and the loop has run before
+/// or the recording does not reach back far enough to know. An evaluation has no backward to come.
+fn is_one_step(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
+    let Some(released) = last_release(past) else { return false };
+    let younger = survivors.iter().all(|block| block.allocated_at.is_some_and(|at| at > released));
+    let evaluates = |block: &LiveBlock| {
+        let summary = past.summary(block.stack);
+        summary.grad_mode == GradMode::Off
+            || matches!(summary.phase, Phase::Evaluation | Phase::Generation)
+    };
+    let loop_is_new = past.periods.first_turn.is_none_or(|turn| turn > released.0);
+    younger && !survivors.iter().any(evaluates) && !(loop_is_new && past.starts_whole())
+}
+
+/// Of what the calls made that left the survivors behind, the percentage that they kept: a graph
+/// keeps about two fifths of a forward pass, a hook or a list only single outputs.
+fn call_kept_percent(
+    past: &Past<'_>,
+    survivors: &[LiveBlock],
+    left: &FxHashMap<u32, Left>,
+) -> Option<u8> {
+    let calls: FxHashSet<&[(u32, u32)]> = survivors
+        .iter()
+        .map(|block| past.summary(block.stack).path.as_slice())
+        .filter(|path| !path.is_empty())
+        .collect();
+    let made: Bytes = past
+        .allocations()
+        .filter(|(index, _)| left.contains_key(&past.period_of(*index)))
+        .filter(|(_, event)| calls.contains(past.summary(event.stack).path.as_slice()))
+        .filter(|(_, event)| past.kind(event.stack) == PhaseKind::Forward)
+        .map(|(_, event)| event.size)
+        .sum();
+    let kept: Bytes = survivors
+        .iter()
+        .filter(|block| past.kind(block.stack) == PhaseKind::Forward)
+        .map(|block| block.requested)
+        .sum();
+    (made > Bytes::ZERO).then(|| (kept.share_of(made) * 100.0).min(100.0) as u8)
+}
+
+/// What was left behind before the recording: of the same stacks, where the dump still knows
+/// them, else of the same sizes.
 fn older_ones(past: &Past<'_>, survivors: &[LiveBlock]) -> Vec<LiveBlock> {
+    let stacks: FxHashSet<StackId> = survivors.iter().map(|block| block.stack).collect();
     let sizes: FxHashSet<Bytes> =
         survivors.iter().map(|block| block.size).filter(|size| *size >= Bytes::MIB).collect();
+    let is_alike = |block: &&LiveBlock| {
+        if block.stack == StackId::NONE {
+            sizes.contains(&block.size) && !past.is_parameter_sized(block)
+        } else {
+            stacks.contains(&block.stack)
+        }
+    };
     past.live
         .iter()
-        .filter(|block| block.allocated_at.is_none() && sizes.contains(&block.size))
-        .filter(|block| !past.is_parameter_sized(block))
+        .filter(|block| block.allocated_at.is_none())
+        .filter(is_alike)
         .copied()
         .collect()
 }

@@ -41,6 +41,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         total,
         lines: past.holders(&blocks),
         stacks_per_period: growing.len() as u32,
+        call_kept_percent: None,
         blocks_get_larger: true,
         backward_ran: backward_periods(past).len() * 2 > floors.len(),
     })

@@ -1,0 +1,41 @@
+//! Where the recording is too short to show steps: tensors of a forward pass that are older than
+//! the last backward or optimizer step should have been freed by it.
+
+use oomscope_model::{Bytes, Growth, StackId};
+use oomscope_snapshot::LiveBlock;
+use rustc_hash::FxHashSet;
+
+use super::last_release;
+use crate::memory::past::Past;
+use crate::memory::stacks::PhaseKind;
+
+/// Less than this part of the live bytes may be a cache or a buffer.
+pub(super) const WORTH_SAYING: f64 = 0.25;
+
+pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
+    let released = last_release(past)?;
+    let aged: Vec<LiveBlock> = past
+        .live
+        .iter()
+        .filter(|block| past.summary(block.stack).kind() == PhaseKind::Forward)
+        .filter(|block| block.allocated_at.is_none_or(|at| at < released))
+        .copied()
+        .collect();
+    let total: Bytes = aged.iter().map(|block| block.size).sum();
+    let allocated: Bytes = past.live.iter().map(|block| block.size).sum();
+    if total.share_of(allocated) < WORTH_SAYING {
+        return None;
+    }
+    let stacks: FxHashSet<StackId> = aged.iter().map(|block| block.stack).collect();
+    Some(Growth {
+        periods: past.periods.starts.len() as u32,
+        growing_periods: 0,
+        per_period: Bytes::ZERO,
+        total,
+        lines: past.holders(&aged),
+        stacks_per_period: stacks.len() as u32,
+        call_kept_percent: None,
+        blocks_get_larger: false,
+        backward_ran: true,
+    })
+}
