@@ -201,18 +201,28 @@ impl<'a> Context<'a> {
             })
     }
 
-    /// Whether the survivors were made with grad mode off.
+    /// Whether the survivors were made with grad mode off: by a decorator on their stack or by the
+    /// source. What is kept like a graph is one, whatever the line of one of its calls says.
     pub(crate) fn growth_without_grad(&self) -> bool {
-        self.growth().and_then(|growth| growth.lines.first()).is_some_and(|line| {
-            line.grad_mode == GradMode::Off
-                || self.grad_mode(line.place.iter().chain(&line.callers)) == GradMode::Off
-        })
+        let Some(growth) = self.growth() else { return false };
+        let Some(line) = growth.lines.first() else { return false };
+        let is_kept_like_a_graph = growth.stacks_per_period >= 3
+            && growth.call_kept_percent.is_some_and(|percent| percent >= GRAPH_PERCENT);
+        line.grad_mode == GradMode::Off
+            || !is_kept_like_a_graph
+                && self.grad_mode(line.place.iter().chain(&line.callers)) == GradMode::Off
     }
 
     /// Grad mode at a stack of user lines, from the source: off when any function of it is.
     pub(crate) fn grad_mode<'p>(&self, places: impl Iterator<Item = &'p Place>) -> GradMode {
         let mut mode = GradMode::Unknown;
         for place in places {
+            let is_off = |file: &SourceFile| {
+                file.grad_off.iter().any(|(first, last)| (first..=last).contains(&&place.line))
+            };
+            if self.file_of(place).is_some_and(is_off) {
+                return GradMode::Off;
+            }
             match self.function_at(place).map(|fact| fact.grad_mode) {
                 Some(GradMode::Off) => return GradMode::Off,
                 Some(GradMode::Recording) => mode = GradMode::Recording,
@@ -285,6 +295,8 @@ impl<'a> Context<'a> {
 
 /// A graph keeps about two fifths of what a forward pass makes; below this only outputs are kept.
 const SINGLE_OUTPUTS_PERCENT: u8 = 18;
+/// From here on what is kept of a forward pass is a graph.
+const GRAPH_PERCENT: u8 = 28;
 
 fn says(place: &Place, words: &[&str]) -> bool {
     place.function.as_deref().is_some_and(|function| mentions(function, words))

@@ -132,6 +132,8 @@ pub struct SourceFile {
     pub text: String,
     /// Its functions, outermost first.
     pub functions: Vec<FunctionFact>,
+    /// First and last lines of the blocks in which autograd is switched off.
+    pub grad_off: Vec<(u32, u32)>,
     /// What the rules found.
     pub findings: Vec<Finding>,
 }

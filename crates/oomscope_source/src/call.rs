@@ -49,6 +49,13 @@ impl<'a> Walker<'a, '_> {
             self.mode = mode;
             return Value::plain();
         }
+        // `stack.enter_context(torch.inference_mode())`.
+        if callee.name == "enter_context"
+            && let Some(mode) =
+                call.arguments.args.first().and_then(|first| self.grad_mode_of(first))
+        {
+            self.mode = mode;
+        }
         let result = self.apply(call, &callee, &arguments);
         self.store_by_method(call, &arguments);
         result

@@ -201,6 +201,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) calls_train: bool,
     /// Whether grads are cleared here: `zero_grad`, `.grad = None`.
     pub(crate) clears_grads: bool,
+    /// Blocks inside which autograd is switched off, `with torch.no_grad():` and the like.
+    pub(crate) grad_off: Vec<TextRange>,
     /// `requires_grad_()`, `autograd.grad`: grad is wanted.
     pub(crate) wants_grad: bool,
 }

@@ -32,6 +32,7 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
             path: file.path.clone(),
             text: String::new(),
             functions: function_facts(&project, FileId(number)),
+            grad_off: grad_off(&project, FileId(number)),
             findings: Vec::new(),
         })
         .collect();
@@ -92,6 +93,20 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         repeated,
         consumed_attributes,
     }
+}
+
+/// Lines of a file's blocks in which autograd is switched off.
+fn grad_off(project: &Project<'_>, file: FileId) -> Vec<(u32, u32)> {
+    let Some(parsed) = project.index.file(file) else { return Vec::new() };
+    let mut lines: Vec<(u32, u32)> = project
+        .functions()
+        .filter(|(_, function, _)| function.file == file)
+        .flat_map(|(_, _, facts)| &facts.grad_off)
+        .map(|range| parsed.line_span(*range))
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
 }
 
 fn walk_all<'a>(index: &Index<'a>, knowledge: &mut Knowledge) -> Vec<Facts<'a>> {

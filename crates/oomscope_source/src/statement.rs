@@ -234,7 +234,12 @@ impl<'a> Walker<'a, '_> {
                 self.bind_target(target, value);
             }
         }
+        let entered = self.mode;
         self.walk_body(&s.body);
+        // An `ExitStack` may have switched it off on the way.
+        if entered == Mode::Off || self.mode == Mode::Off {
+            self.facts.grad_off.push(s.range());
+        }
         self.mode = outer;
     }
 

@@ -37,7 +37,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                 ),
             );
             if growth.backward_ran {
-                case.denies(8, "backward runs in those steps: a training loop has no outputs to gather");
+                case.denies(
+                    8,
+                    "backward runs in those steps: a training loop has no outputs to gather",
+                );
             } else {
                 case.speaks(15, "no backward runs in those steps");
             }
