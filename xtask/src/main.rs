@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "chores say what they did")]
 
 mod arrows;
+mod bench;
 mod picture;
 mod schema;
 
@@ -17,6 +18,7 @@ usage: cargo xtask <chore>
   check             every check below
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) schema/diagnosis.schema.json
+  bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
   picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";
 
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
         ["schema", "--check"] => schema::run(root(), Mode::Check),
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
+        ["bench", file] => bench::run(file),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -151,6 +151,51 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "nothing for most models",
         );
     }
+    if claimed == Some(Cause::ModelTooLarge) && weights > Bytes::ZERO {
+        offer(
+            "weights in bf16",
+            Some(Bytes(weights.0 / 2)),
+            format!("half of {weights}, if they are fp32 today"),
+            "nothing for inference; training wants fp32 masters or bf16-safe optimizers",
+        );
+        offer(
+            "4-bit weights (nf4) with LoRA",
+            Some(Bytes(weights.0 / 8 * 6)),
+            format!("at least three quarters of {weights}"),
+            "base weights are frozen; slower matmuls",
+        );
+    }
+    let loaded: Bytes = context
+        .snapshot
+        .iter()
+        .flat_map(|snapshot| &snapshot.holders)
+        .filter(|holder| {
+            holder
+                .library_call
+                .as_deref()
+                .is_some_and(|call| call.starts_with("torch.serialization"))
+        })
+        .map(|holder| holder.bytes)
+        .sum();
+    if claimed == Some(Cause::CheckpointLoad) && loaded > Bytes::ZERO {
+        offer(
+            "`map_location=\"cpu\"` and `del` after loading",
+            Some(loaded),
+            "what `torch.load` put on the device beside the model".to_owned(),
+            "host memory for the checkpoint, none with `mmap=True`",
+        );
+    }
+    if let Some((cap, capacity)) =
+        context.memory.as_ref().and_then(|memory| memory.cap.zip(memory.capacity))
+        && claimed == Some(Cause::MemoryCap)
+    {
+        offer(
+            "raise the cap to the whole device",
+            capacity.checked_sub(cap),
+            format!("{cap} of {capacity} may be used today"),
+            "what the cap was there to protect",
+        );
+    }
     let others = context.others();
     if others > Bytes::ZERO
         && matches!(claimed, Some(Cause::OtherProcess | Cause::RanksOnOneDevice))
