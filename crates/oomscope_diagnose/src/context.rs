@@ -277,6 +277,21 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// Findings of a cause that live bytes or the failing request touch, warmest first; none without
+    /// a snapshot that could warm them.
+    pub(crate) fn warm_findings(
+        &self,
+        cause: oomscope_model::Cause,
+    ) -> impl Iterator<Item = &Joined<'a>> {
+        let recorded = self.snapshot.is_some();
+        self.findings_of(cause).filter(move |joined| recorded && joined.is_warm())
+    }
+
+    /// The finding whose line a fix would change: the warmest, or, without a snapshot, the worst.
+    pub(crate) fn finding_to_fix(&self, cause: oomscope_model::Cause) -> Option<&Joined<'a>> {
+        self.findings_of(cause).find(|joined| joined.is_warm() || self.snapshot.is_none())
+    }
+
     /// Findings whose cause is `cause`, warmest first.
     pub(crate) fn findings_of(
         &self,

@@ -238,7 +238,7 @@ pub(crate) fn claim_line(assessment: &Assessment, live: Option<Bytes>) -> String
             format!("explains {bytes} of the {live} in use ({})", percent(bytes, live))
         }
         (Some(bytes), _) => format!("explains {bytes}"),
-        (None, _) => "how many bytes it explains is unknown".to_owned(),
+        (None, _) => return format!("{} confidence ({confidence})", confidence.word()),
     };
     format!("{} confidence ({confidence}) · {explains}", confidence.word())
 }

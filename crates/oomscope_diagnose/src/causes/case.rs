@@ -1,6 +1,8 @@
 //! The case for and against one cause while it is assessed: points, facts, places.
 
-use oomscope_model::{Assessment, Bytes, Cause, Confidence, Fact, Place, SignalKind};
+use oomscope_model::{
+    Assessment, Bytes, Cause, Confidence, Fact, Held, Place, Severity, SignalKind,
+};
 
 use crate::context::{Context, Failed};
 use crate::join::Joined;
@@ -50,7 +52,29 @@ impl Case {
                 SignalKind::Decisive(_) | SignalKind::Supports(_) | SignalKind::Contradicts(_) => {}
             }
         }
+        case.findings_without_snapshot(context);
         case
+    }
+
+    /// Findings of this case's cause, where no snapshot can warm or cool them: a defect on the
+    /// failing path, or one anywhere while printed memory grows, explains the failure; without a
+    /// failure it is what was found.
+    fn findings_without_snapshot(&mut self, context: &Context<'_>) {
+        if context.snapshot.is_some() {
+            return;
+        }
+        let grows = context.printed_growth().is_some();
+        for joined in context.findings_of(self.cause).take(3) {
+            let points = match (joined.finding.severity, joined.finding.held) {
+                (Severity::Note, _) | (_, Held::Nothing | Held::Nodes) => 3,
+                (Severity::Error, _) if joined.on_failing_path || !context.failed() => 58,
+                (Severity::Warning, _) if joined.on_failing_path => 45,
+                (Severity::Error, _) if grows => 34,
+                (Severity::Warning, _) if grows || !context.failed() => 22,
+                (Severity::Error | Severity::Warning, _) => 8,
+            };
+            self.finding(points, joined);
+        }
     }
 
     /// Something speaks for the cause.
@@ -85,8 +109,10 @@ impl Case {
             format!("{} that outlive their step come from this function", joined.growing)
         } else if joined.live > Bytes::ZERO {
             format!("{} of the live bytes come from this function", joined.live)
-        } else {
+        } else if joined.on_failing_path {
             "the failing request came through this function".to_owned()
+        } else {
+            "no recording says how much it holds".to_owned()
         };
         let bytes = if joined.growing > Bytes::ZERO { joined.growing } else { joined.live };
         self.speaks_at(

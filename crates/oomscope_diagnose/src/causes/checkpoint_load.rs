@@ -68,9 +68,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         );
         case.explains(Some(bytes));
     }
-    for joined in
-        context.findings_of(Cause::CheckpointLoad).filter(|joined| joined.is_warm()).take(1)
-    {
+    for joined in context.warm_findings(Cause::CheckpointLoad).take(1) {
         let hot = case.points() > 0;
         case.finding(
             if hot {

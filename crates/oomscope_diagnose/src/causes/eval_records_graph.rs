@@ -64,18 +64,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             case.explains(Some(growth.total));
         }
     }
-    for joined in
-        context.findings_of(Cause::EvalRecordsGraph).filter(|joined| joined.is_warm()).take(2)
-    {
+    for joined in context.warm_findings(Cause::EvalRecordsGraph).take(2) {
         let points = match joined.finding.severity {
             Severity::Note => 2,
-            _ if joined.on_failing_path => {
-                if snapshot.is_none() {
-                    40
-                } else {
-                    30
-                }
-            }
+            _ if joined.on_failing_path => 30,
             _ if joined.growing > Bytes::ZERO && never_backward => 30,
             _ => 6,
         };
@@ -100,8 +92,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
 
 fn remedy(context: &Context<'_>) -> Remedy {
     let place = context
-        .findings_of(Cause::EvalRecordsGraph)
-        .find(|joined| joined.is_warm())
+        .finding_to_fix(Cause::EvalRecordsGraph)
         .map(|joined| joined.finding.place.to_string())
         .or_else(|| {
             context

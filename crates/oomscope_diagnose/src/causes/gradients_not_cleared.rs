@@ -16,10 +16,9 @@ pub(super) const RULE: CauseRule = CauseRule {
 fn assess(context: &Context<'_>, case: &mut Case) {
     let gradients = context.role_bytes(Role::Gradients);
     let share = gradients.share_of(context.live().unwrap_or_default());
-    let found = context.findings_of(Cause::GradientsNotCleared).find(|joined| {
-        joined.finding.severity != Severity::Note
-            && (joined.is_warm() || context.snapshot.is_none())
-    });
+    let found = context
+        .warm_findings(Cause::GradientsNotCleared)
+        .find(|joined| joined.finding.severity != Severity::Note);
     if let Some(joined) = found {
         case.finding(25, joined);
     }

@@ -77,9 +77,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             format!("printed memory stays flat at {} over {samples} figures", at.bytes),
         );
     }
-    for joined in
-        context.findings_of(Cause::GraphRetained).filter(|joined| joined.is_warm()).take(3)
-    {
+    for joined in context.warm_findings(Cause::GraphRetained).take(3) {
         let points = match (joined.finding.severity, joined.finding.held) {
             (_, Held::Nodes | Held::Nothing) | (Severity::Note, _) => 2,
             (severity, _) if joined.growing > Bytes::ZERO => {
@@ -89,8 +87,6 @@ fn assess(context: &Context<'_>, case: &mut Case) {
                     18
                 }
             }
-            // Source and a failure, but no snapshot that could contradict.
-            (Severity::Error, _) if context.snapshot.is_none() => 58,
             _ => 8,
         };
         case.finding(points, joined);
@@ -111,7 +107,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
-    let store = context.findings_of(Cause::GraphRetained).find(|joined| joined.is_warm());
+    let store = context.finding_to_fix(Cause::GraphRetained);
     let fix = match store {
         Some(joined) => format!("At {}, keep the number, not the tensor: `.item()` for a scalar, `.detach()` for anything else.", joined.finding.place),
         None => "Find what keeps a tensor from step to step (a list, a running sum, an attribute, a dict) and store `.item()` or `.detach()` of it.".to_owned(),

@@ -40,7 +40,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         case.speaks(12, "it died while generating");
         case.places(&context.asked);
     }
-    for joined in context.findings_of(Cause::KvCache).filter(|joined| joined.is_warm()).take(2) {
+    for joined in context.warm_findings(Cause::KvCache).take(2) {
         let points = if joined.growing > Bytes::ZERO {
             25
         } else if generating {

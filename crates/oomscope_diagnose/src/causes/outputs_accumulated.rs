@@ -63,13 +63,10 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     } else if context.is_evaluating() && context.printed_growth().is_some() {
         case.speaks(40, "memory rises from batch to batch while evaluating");
     }
-    for joined in
-        context.findings_of(Cause::OutputsAccumulated).filter(|joined| joined.is_warm()).take(2)
-    {
+    for joined in context.warm_findings(Cause::OutputsAccumulated).take(2) {
         let points = match joined.finding.severity {
             Severity::Note => 3,
             _ if joined.growing > Bytes::ZERO => 28,
-            _ if context.snapshot.is_none() => 45,
             _ => 6,
         };
         case.finding(points, joined);
@@ -95,8 +92,7 @@ fn operations(count: u32) -> String {
 
 fn remedy(context: &Context<'_>) -> Remedy {
     let at = context
-        .findings_of(Cause::OutputsAccumulated)
-        .find(|joined| joined.is_warm())
+        .finding_to_fix(Cause::OutputsAccumulated)
         .map(|joined| joined.finding.place.clone())
         .or_else(|| {
             context.growth().and_then(|growth| growth.lines.first()?.callers.first().cloned())

@@ -14,13 +14,10 @@ pub(super) const RULE: CauseRule = CauseRule {
 };
 
 fn assess(context: &Context<'_>, case: &mut Case) {
-    for joined in
-        context.findings_of(Cause::ReferencesHeld).filter(|joined| joined.is_warm()).take(2)
-    {
+    for joined in context.warm_findings(Cause::ReferencesHeld).take(2) {
         let points = match joined.finding.severity {
             Severity::Note => 3,
             _ if joined.growing > Bytes::ZERO => 68,
-            _ if context.snapshot.is_none() => 45,
             _ => 8,
         };
         case.finding(points, joined);
@@ -66,7 +63,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
-    let fix = match context.findings_of(Cause::ReferencesHeld).find(|joined| joined.is_warm()) {
+    let fix = match context.finding_to_fix(Cause::ReferencesHeld) {
         Some(joined) => format!("At {}, drop the reference: {}.", joined.finding.place, joined.finding.fix.as_ref().map_or("keep text or numbers instead of the object", |fix| fix.title.as_str())),
         None => "Drop what refers to the survivors: `del` it, keep a number or a CPU copy instead, and leave `except` blocks before retrying (a live exception holds its frames and their tensors).".to_owned(),
     };

@@ -14,13 +14,10 @@ pub(super) const RULE: CauseRule = CauseRule {
 };
 
 fn assess(context: &Context<'_>, case: &mut Case) {
-    for joined in
-        context.findings_of(Cause::RetainedBackward).filter(|joined| joined.is_warm()).take(2)
-    {
+    for joined in context.warm_findings(Cause::RetainedBackward).take(2) {
         let points = match joined.finding.severity {
             Severity::Note => 4,
             _ if joined.growing > Bytes::ZERO => 66,
-            _ if context.snapshot.is_none() => 40,
             _ => 10,
         };
         case.finding(points, joined);

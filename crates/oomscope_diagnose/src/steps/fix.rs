@@ -23,8 +23,7 @@ pub(crate) fn patches(context: &Context<'_>, assessments: &[Assessment]) -> Vec<
 
 fn patch(context: &Context<'_>, cause: Cause) -> Patch {
     let words = (causes::rule(cause).remedy)(context).fix;
-    let fixable =
-        context.findings_of(cause).find(|joined| joined.is_warm() && joined.finding.fix.is_some());
+    let fixable = context.finding_to_fix(cause).filter(|joined| joined.finding.fix.is_some());
     let fixable = fixable.or_else(|| {
         // A rank's device is chosen where no bytes live.
         context

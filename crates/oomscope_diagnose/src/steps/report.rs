@@ -4,7 +4,6 @@ use oomscope_model::{Assessment, Bytes, Cause, FourParts, Verdict};
 
 use crate::causes;
 use crate::context::{Context, Failed};
-use crate::join::Joined;
 
 /// The verdict in one sentence, lower case, no full stop.
 pub(crate) fn headline(
@@ -42,7 +41,7 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
     let bytes =
         best.and_then(|best| best.bytes).map_or_else(String::new, |bytes| format!("{bytes} of "));
     // Without a source finding the place is where the tensors were made, not where they are kept.
-    let is_found = context.findings_of(cause).any(Joined::is_warm);
+    let is_found = context.finding_to_fix(cause).is_some();
     let kept = if is_found { "kept" } else { "made" };
     let requested = context
         .requested()
