@@ -28,10 +28,10 @@ pub(super) fn choose(
     if let Some((index, event)) = chosen.and_then(|index| Some((*index, trace.event(*index)?))) {
         return Moment::Oom { event: index, requested: event.size, device_free: Bytes(event.addr) };
     }
-    match timeline.peak_allocated() {
-        Some((event, _)) => Moment::Peak { event },
-        None => Moment::Peak { event: EventIndex(trace.len() as u32 - 1) },
-    }
+    // The last of equal peaks has the most history before it.
+    let most = timeline.allocated.iter().max();
+    let peak = timeline.allocated.iter().rposition(|bytes| Some(bytes) == most);
+    Moment::Peak { event: EventIndex(peak.unwrap_or(trace.len() - 1) as u32) }
 }
 
 /// The message states the segment that was asked for: the request rounded up to 2 MiB (20 MiB

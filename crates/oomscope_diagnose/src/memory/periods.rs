@@ -32,7 +32,7 @@ type Loop = (usize, FunctionId);
 /// Fewer turns than this do not make a loop.
 const FEWEST_TURNS: usize = 3;
 /// A last period this many times longer than the others holds a loop of its own.
-const LONG: u32 = 4;
+const LONG: u32 = 2;
 
 /// The periods up to the moment.
 pub(super) fn find(past: &Past<'_>) -> Periods {
