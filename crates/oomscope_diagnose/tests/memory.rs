@@ -140,7 +140,7 @@ fn a_kept_graph_is_growth_of_many_operations() {
     program.fail(3 * MIB, stack(&[("forward", 20), ("main", 53)]));
     let evidence = program.summarise(ALL);
     let growth = evidence.growth.expect("18 MiB a step stay");
-    assert_eq!(growth.per_period, Bytes::from_mib(19));
+    assert_eq!(growth.per_period, Some(Bytes::from_mib(19)));
     assert_eq!(growth.stacks_per_period, 3);
     assert!(growth.backward_ran && !growth.blocks_get_larger);
     assert_eq!(growth.lines[0].role, Role::Activations);

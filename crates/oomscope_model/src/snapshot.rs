@@ -128,8 +128,8 @@ pub struct Growth {
     pub periods: u32,
     /// In how many of them something was left behind.
     pub growing_periods: u32,
-    /// Left behind in a period, the median.
-    pub per_period: Bytes,
+    /// Left behind in a period, the median; `None` where the recording shows no whole periods.
+    pub per_period: Option<Bytes>,
     /// All that was left behind up to the moment, older periods included.
     pub total: Bytes,
     /// By user line, most bytes first.

@@ -1,7 +1,7 @@
 //! The case for and against one cause while it is assessed: points, facts, places.
 
 use oomscope_model::{
-    Assessment, Bytes, Cause, Confidence, Fact, Held, Place, Severity, SignalKind,
+    Assessment, Bytes, Cause, Confidence, Fact, Growth, Held, Place, Severity, SignalKind,
 };
 
 use crate::context::{Context, Failed};
@@ -64,7 +64,7 @@ impl Case {
             return;
         }
         let grows = context.printed_growth().is_some();
-        for joined in context.findings_of(self.cause).take(3) {
+        for (nth, joined) in context.findings_of(self.cause).take(3).enumerate() {
             let points = match (joined.finding.severity, joined.finding.held) {
                 (Severity::Note, _) | (_, Held::Nothing | Held::Nodes) => 3,
                 (Severity::Error, _) if joined.on_failing_path || !context.failed() => 58,
@@ -73,7 +73,8 @@ impl Case {
                 (Severity::Warning, _) if grows || !context.failed() => 22,
                 (Severity::Error | Severity::Warning, _) => 8,
             };
-            self.finding(points, joined);
+            // Many findings of one kind in a tree of source are no stronger case than one.
+            self.finding(if nth == 0 { points } else { 0 }, joined);
         }
     }
 
@@ -182,4 +183,17 @@ pub(super) fn percent(share: f64) -> String {
 /// `1 block`, `12 blocks`.
 pub(super) fn blocks(count: u64) -> String {
     format!("{count} {}", if count == 1 { "block" } else { "blocks" })
+}
+
+/// What grows, as the beginning of a sentence.
+pub(super) fn left_behind(growth: &Growth) -> String {
+    match growth.per_period {
+        Some(bytes) => format!("each step leaves {bytes} behind"),
+        None => format!("{} are older than the last backward and still held", growth.total),
+    }
+}
+
+/// ` (+12.00 MiB a step)`, or nothing where it is not known.
+pub(super) fn rate(growth: &Growth, step: &str) -> String {
+    growth.per_period.map_or_else(String::new, |bytes| format!(" (+{bytes} a {step})"))
 }

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, GradMode, Phase, Severity};
 
-use super::case::{Case, blocks};
+use super::case::{Case, blocks, left_behind};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -54,13 +54,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         if growth.backward_ran {
             case.denies(15, "backward runs in the steps that leave something behind");
         } else if evaluating || never_backward {
-            case.speaks(
-                20,
-                format!(
-                    "no backward ever frees the {} that each step leaves behind",
-                    growth.per_period
-                ),
-            );
+            case.speaks(20, format!("{}, and no backward ever frees it", left_behind(growth)));
             case.explains(Some(growth.total));
         }
     }

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Held, Severity};
 
-use super::case::{Case, blocks, percent};
+use super::case::{Case, blocks, left_behind, percent};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 use crate::log::Trend;
@@ -22,8 +22,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             case.speaks(
                 points,
                 format!(
-                    "each step leaves {} behind, made by {} different operations: a graph with its saved tensors, not one kept value",
-                    growth.per_period, growth.stacks_per_period
+                    "{}, made by {} different operations: a graph with its saved tensors, not one kept value",
+                    left_behind(growth),
+                    growth.stacks_per_period
                 ),
             );
             if share >= 0.6 {
@@ -114,7 +115,8 @@ fn remedy(context: &Context<'_>) -> Remedy {
     };
     let per_step = context
         .growth()
-        .map_or_else(String::new, |growth| format!(" instead of +{} a step", growth.per_period));
+        .and_then(|growth| growth.per_period)
+        .map_or_else(String::new, |bytes| format!(" instead of +{bytes} a step"));
     Remedy {
         fix,
         verification: format!("Print `torch.cuda.memory_allocated()` after each step: from the second step on it stays flat{per_step}."),

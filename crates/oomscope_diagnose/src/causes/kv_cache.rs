@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Phase};
 
-use super::case::{Case, blocks};
+use super::case::{Case, blocks, rate};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -14,12 +14,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     if let Some(growth) = context.growth().filter(|growth| cached || growth.blocks_get_larger) {
         if growth.blocks_get_larger {
             let what = "each token replaces the cached blocks by larger ones";
-            case.speaks(
-                if cached { 40 } else { 22 },
-                format!("{what}: +{} a token", growth.per_period),
-            );
+            case.speaks(if cached { 40 } else { 22 }, format!("{what}{}", rate(growth, "token")));
         } else {
-            case.speaks(45, format!("each token leaves {} behind", growth.per_period));
+            case.speaks(45, format!("each token adds to what is held{}", rate(growth, "token")));
         }
         if cached {
             case.speaks(27, "the growing blocks are made where a generation keeps keys and values");
@@ -53,9 +50,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
-    let rate = context.growth().map_or_else(String::new, |growth| {
-        format!(" It grows by {} a token here.", growth.per_period)
-    });
+    let rate = context.growth().map_or_else(String::new, |growth| rate(growth, "token"));
     Remedy {
         fix: format!("Bound the cache: fewer sequences at once, a shorter context, half-precision or quantised keys and values, and a static cache that is allocated once and written in place instead of concatenated (concatenation needs old and new at the same time).{rate}"),
         verification: "Memory after prefill plus tokens × bytes per token (2 · layers · kv_heads · head_size · batch · bytes) stays below the capacity at the longest length.".to_owned(),

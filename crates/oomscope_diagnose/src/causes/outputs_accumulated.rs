@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, Cause, Severity};
 
-use super::case::{Case, blocks};
+use super::case::{Case, blocks, left_behind, rate};
 use super::{CauseRule, Remedy};
 use crate::context::Context;
 
@@ -21,18 +21,15 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         } else if growth.blocks_get_larger {
             case.speaks(
                 45,
-                format!(
-                    "each step replaces a block by a larger one: +{} a step",
-                    growth.per_period
-                ),
+                format!("each step replaces a block by a larger one{}", rate(growth, "step")),
             );
             case.explains(Some(growth.total));
         } else if !growth.lines.is_empty() {
             case.speaks(
                 50,
                 format!(
-                    "each step leaves {} behind, made by {}: a kept output, not a graph",
-                    growth.per_period,
+                    "{}, made by {}: a kept output, not a graph",
+                    left_behind(growth),
                     operations(growth.stacks_per_period)
                 ),
             );

@@ -24,7 +24,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     }
     if let Some(growth) = context.growth() {
         let found = case.points();
-        let sporadic = growth.periods >= 8 && growth.growing_periods * 10 < growth.periods * 7;
+        let sporadic = growth.per_period.is_some()
+            && growth.periods >= 8
+            && growth.growing_periods * 10 < growth.periods * 7;
         if sporadic {
             case.speaks(
                 if found > 0 { 10 } else { 25 },

@@ -13,7 +13,7 @@ patterns! {
     STATE_DICT = r"(?i)state_dict";
     STEP = r"^(?:step|_init_group|_single_tensor_\w+|_multi_tensor_\w+|_fused_\w+|step_\w*param\w*|_take_model_step|optimizer_step|_optimizer_step|init_state|update_step|apply_gradients)$";
     OPTIMIZER_FILE = r"(?i)(?:^|/)optim\w*/|(?:^|/)(?:\w*optim(?:izer)?s?|adam\w*|sgd|lion|lamb|adafactor|muon|shampoo|lookahead|stage_?[123]\w*)\.py$";
-    BACKWARD = r"^(?:backward|_engine_run_backward|run_backward|grad|unpack_hook|_backward|backward_step|hvp|vjp|jvp|_force_original_view_tracking|apply)$";
+    BACKWARD = r"^(?:backward|_engine_run_backward|run_backward|grad|unpack_hook|_backward|backward_step|hvp|vjp|jvp|_force_original_view_tracking)$";
     COLLECTIVE = r"(?i)^(?:all_gather\w*|_?all_reduce\w*|reduce_scatter\w*|broadcast\w*|gather|scatter|all_to_all\w*|barrier|_sync_\w+|init_process_group|_all_gather_base|_new_process_group_helper|_verify_param\w*|unshard|_unshard|ring_\w+)$";
     LOSS = r"(?i)^(?:cross_entropy|nll_loss\w*|binary_cross_entropy\w*|mse_loss|l1_loss|smooth_l1_loss|kl_div|ctc_loss|cosine_embedding_loss|triplet_\w+|compute_loss|loss|loss_fn|loss_function|\w+_loss|\w*criterion|ForCausalLMLoss)$";
     SERVER = r"(?i)^(?:determine_\w*(?:blocks|memory)\w*|_initialize_kv_caches\w*|initialize_kv_cache\w*|profile_run|_?dummy_run|capture_model|capture|init_device|initialize_cache|initialize_from_config|compile_or_warm_up_model|init_memory_pool|init_cuda_graphs|init_device_graphs|warmup|_allocate_kv_cache\w*|allocate_gpu|_run_engine_core_startup)$";

@@ -43,7 +43,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
         offer(
             "keep nothing of a step but numbers",
             Some(growth.total),
-            format!("what survives from step to step, +{} a step", growth.per_period),
+            "what survives from step to step".to_owned(),
             "nothing: it is the fix itself",
         );
     }

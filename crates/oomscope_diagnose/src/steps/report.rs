@@ -59,35 +59,45 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
             "evaluation records a graph{at}: {bytes}activations for a backward that never comes"
         ),
         Cause::OutputsAccumulated => {
-            format!("outputs {kept}{at} stay on the device: {}", total(best))
+            format!("outputs {kept}{at} stay on the device{}", total(best))
         }
         Cause::ReferencesHeld => {
-            format!("references to tensors {kept}{at} outlive their steps: {}", total(best))
+            format!("references to tensors {kept}{at} outlive their steps{}", total(best))
         }
         Cause::RetainedBackward => {
-            format!("backward{at} is told to keep its graph: {} outlive their step", total(best))
+            format!(
+                "backward{at} is told to keep its graph, which outlives its step{}",
+                total(best)
+            )
         }
-        Cause::GradientsNotCleared => format!("gradients are not cleared{at}: {}", total(best)),
+        Cause::GradientsNotCleared => format!("gradients are not cleared{at}{}", total(best)),
         Cause::ActivationsTooLarge => {
-            format!("one step's activations do not fit: {} when it died{at}", total(best))
+            format!("one step's activations do not fit; it died{at}{}", total(best))
         }
         Cause::OversizedAllocation => {
             format!("one request is too large: {}{at}", context.requested().unwrap_or_default())
         }
         Cause::ModelTooLarge => "the weights do not fit this device".to_owned(),
-        Cause::OptimizerState => format!("the optimizer's states do not fit: {}{at}", total(best)),
+        Cause::OptimizerState => format!("the optimizer's states do not fit{at}{}", total(best)),
         Cause::Fragmentation => {
-            format!("{} reserved and unused, in pieces too small for {requested}", total(best))
+            format!(
+                "what is reserved and unused lies in pieces too small for {requested}{}",
+                total(best)
+            )
         }
-        Cause::OtherProcess => format!("other processes hold {} of the device", total(best)),
+        Cause::OtherProcess => format!("other processes hold the device{}", total(best)),
         Cause::RanksOnOneDevice => format!("several ranks share one device{at}"),
         Cause::CheckpointLoad => {
             format!("loading a checkpoint put a second copy on the device{at}")
         }
-        Cause::StreamHeld => format!("{} freed in Python wait for another stream", total(best)),
-        Cause::PrivatePools => format!("private pools (CUDA graphs) hold {}", total(best)),
+        Cause::StreamHeld => {
+            format!("blocks freed in Python wait for another stream{}", total(best))
+        }
+        Cause::PrivatePools => {
+            format!("private pools (CUDA graphs) hold the memory{}", total(best))
+        }
         Cause::NonTorchMemory => "memory outside PyTorch's allocator fills the device".to_owned(),
-        Cause::KvCache => format!("the key/value cache outgrows the device{at}: {}", total(best)),
+        Cause::KvCache => format!("the key/value cache outgrows the device{at}{}", total(best)),
         Cause::ServingBudget => "the server's memory plan does not fit the device".to_owned(),
         Cause::MemoryCap => "a cap smaller than the card stops this process".to_owned(),
         Cause::HostMemory => "host memory ran out, not the GPU's".to_owned(),
@@ -99,9 +109,9 @@ fn claim(context: &Context<'_>, cause: Cause, best: Option<&Assessment>) -> Stri
     }
 }
 
+/// `: 3.28 GiB`, or nothing where the bytes are not known.
 fn total(best: Option<&Assessment>) -> String {
-    best.and_then(|best| best.bytes)
-        .map_or_else(|| "an unknown amount".to_owned(), |bytes| bytes.to_string())
+    best.and_then(|best| best.bytes).map_or_else(String::new, |bytes| format!(": {bytes}"))
 }
 
 /// Root cause, fix, verification, prevention.

@@ -20,13 +20,10 @@ pub(crate) fn plan(context: &Context<'_>, verdict: Verdict) -> Vec<VerifyStep> {
                 "the same command with the fix",
                 (causes::rule(cause).remedy)(context).verification,
             )];
-            if let Some(growth) = context.growth() {
+            if let Some(rise) = context.growth().and_then(|growth| growth.per_period) {
                 steps.push(step(
                     "print(torch.cuda.memory_allocated()) after each step",
-                    format!(
-                        "the same figure every step, where it rose by {} before",
-                        growth.per_period
-                    ),
+                    format!("the same figure every step, where it rose by {rise} before"),
                 ));
             }
             if let (Some(live), Some(capacity)) = (context.live(), context.capacity()) {

@@ -1,7 +1,7 @@
 //! Where the recording is too short to show steps: tensors of a forward pass that are older than
 //! the last backward or optimizer step should have been freed by it.
 
-use oomscope_model::{Bytes, Growth, StackId};
+use oomscope_model::{Bytes, Growth, Role, StackId};
 use oomscope_snapshot::LiveBlock;
 use rustc_hash::FxHashSet;
 
@@ -9,6 +9,8 @@ use super::last_release;
 use crate::memory::past::Past;
 use crate::memory::stacks::PhaseKind;
 
+/// Smaller programs are tests.
+const LEAST: Bytes = Bytes::from_mib(64);
 /// Less than this part of the live bytes may be a cache or a buffer.
 pub(super) const WORTH_SAYING: f64 = 0.25;
 
@@ -18,19 +20,20 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         .live
         .iter()
         .filter(|block| past.summary(block.stack).kind() == PhaseKind::Forward)
+        .filter(|block| past.role_of(block) == Role::Activations)
         .filter(|block| block.allocated_at.is_none_or(|at| at < released))
         .copied()
         .collect();
     let total: Bytes = aged.iter().map(|block| block.size).sum();
     let allocated: Bytes = past.live.iter().map(|block| block.size).sum();
-    if total.share_of(allocated) < WORTH_SAYING {
+    if total < LEAST || total.share_of(allocated) < WORTH_SAYING {
         return None;
     }
     let stacks: FxHashSet<StackId> = aged.iter().map(|block| block.stack).collect();
     Some(Growth {
         periods: past.periods.starts.len() as u32,
         growing_periods: 0,
-        per_period: Bytes::ZERO,
+        per_period: None,
         total,
         lines: past.holders(&aged),
         stacks_per_period: stacks.len() as u32,

@@ -36,7 +36,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     Some(Growth {
         periods: 0,
         growing_periods: 0,
-        per_period: Bytes::ZERO,
+        per_period: None,
         total,
         lines: Vec::new(),
         stacks_per_period: 0,

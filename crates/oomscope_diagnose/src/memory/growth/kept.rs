@@ -46,7 +46,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     Some(Growth {
         periods: past.periods.starts.len() as u32,
         growing_periods: left.len() as u32,
-        per_period: median(left.values().map(|left| left.bytes).collect()),
+        per_period: Some(median(left.values().map(|left| left.bytes).collect())),
         total: survivors.iter().map(|block| block.size).sum(),
         lines: past.holders(&survivors),
         stacks_per_period: median(left.values().map(|left| left.stacks.len() as u32).collect()),

@@ -37,7 +37,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     Some(Growth {
         periods: past.periods.starts.len() as u32,
         growing_periods: floors.len() as u32,
-        per_period: median(rises.collect()),
+        per_period: Some(median(rises.collect())),
         total,
         lines: past.holders(&blocks),
         stacks_per_period: growing.len() as u32,
