@@ -224,6 +224,8 @@ pub struct SnapshotEvidence {
     pub growth: Option<Growth>,
     /// The forward pass that was running, where the trace shows enough of it.
     pub forward: Option<ForwardPass>,
+    /// Live bytes of activations that are older than the trace: of which step they are is unknown.
+    pub untraced_activations: Bytes,
     /// How many steps of the program the trace shows before the moment; 0 when it shows none.
     pub steps_seen: u32,
     /// How many `backward()` runs the trace shows before the moment.

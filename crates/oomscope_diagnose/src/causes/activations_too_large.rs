@@ -30,12 +30,20 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         // Fewer than the request lacked would not have helped, however large their share.
         let decides = context.deficit().is_none_or(|deficit| made >= deficit);
         if share >= 0.35 && decides {
-            let whose = if context.grows() { "activations" } else { "this step's activations" };
+            let untraced = snapshot.untraced_activations.share_of(made) > 0.5;
+            let whose =
+                if context.grows() || untraced { "activations" } else { "this step's activations" };
             case.speaks(
                 if share >= 0.6 { 32 } else { 22 },
                 format!("{} of the live bytes ({made}) are {whose}", percent(share)),
             );
             case.explains(Some(made));
+            if untraced && context.growth().is_none() {
+                case.denies(25, "most of them are older than the recording: it cannot tell one step's from many");
+                case.settle(
+                    "a recording of several steps: `_record_memory_history(max_entries=1_000_000)`",
+                );
+            }
         } else if snapshot.events > 0 {
             case.denies(
                 15,

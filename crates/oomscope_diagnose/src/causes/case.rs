@@ -189,7 +189,10 @@ pub(super) fn blocks(count: u64) -> String {
 pub(super) fn left_behind(growth: &Growth) -> String {
     match growth.per_period {
         Some(bytes) => format!("each step leaves {bytes} behind"),
-        None => format!("{} are older than the last backward and still held", growth.total),
+        None if growth.backward_ran => {
+            format!("{} are older than the last backward and still held", growth.total)
+        }
+        None => format!("{} were made in earlier calls and are still held", growth.total),
     }
 }
 

@@ -12,7 +12,7 @@ mod past;
 mod periods;
 mod stacks;
 
-use oomscope_model::{Bytes, DeviceId, Moment, Request, SnapshotEvidence, StackId};
+use oomscope_model::{Bytes, DeviceId, Moment, Request, Role, SnapshotEvidence, StackId};
 use oomscope_snapshot::{At, Snapshot, Trace, history, oom_events};
 
 use past::Past;
@@ -66,6 +66,13 @@ fn summarise_device(
         roles: holders::roles(&holders),
         growth: growth::find(&past),
         forward: activity.forward,
+        untraced_activations: past
+            .live
+            .iter()
+            .filter(|block| block.allocated_at.is_none())
+            .filter(|block| past.role_of(block) == Role::Activations)
+            .map(|block| block.size)
+            .sum(),
         steps_seen: past.periods.starts.len() as u32,
         backward_runs: activity.backward_runs,
         optimizer_steps: activity.optimizer_steps,

@@ -22,6 +22,8 @@ pub(super) struct Periods {
     pub(super) since: u32,
     /// Where that loop turned for the first time in the trace.
     pub(super) first_turn: Option<u32>,
+    /// Where the outermost loop that turned at all turned last.
+    pub(super) last_turn: Option<u32>,
 }
 
 /// A line of the user's functions, outermost first.
@@ -54,13 +56,24 @@ pub(super) fn find(past: &Past<'_>) -> Periods {
         .min_by_key(|((depth, function), turns)| (*depth, usize::MAX - turns.len(), *function));
     let Some((steps, turns)) = outermost else {
         let starts = forward_calls(past);
-        return Periods { first_turn: starts.first().copied(), starts, ..Periods::default() };
+        let last_turn = loops
+            .iter()
+            .min_by_key(|((depth, function), _)| (*depth, *function))
+            .and_then(|(_, turns)| turns.last().copied());
+        let last_turn = last_turn.max(starts.last().copied());
+        return Periods {
+            first_turn: starts.first().copied(),
+            starts,
+            last_turn,
+            ..Periods::default()
+        };
     };
     let mut periods = Periods {
         starts: turns.clone(),
         restarted: restarted(&loops, steps, turns),
         since: 0,
         first_turn: turns.first().copied(),
+        last_turn: turns.last().copied(),
     };
     add_the_loop_that_runs(&mut periods, &loops, steps, past.until);
     periods

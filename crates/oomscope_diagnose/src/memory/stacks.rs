@@ -166,6 +166,9 @@ fn is_plumbing(function: &str) -> bool {
         "_call_impl"
             | "_wrapped_call_impl"
             | "decorate_context"
+            | "generator_context"
+            | "no_grad"
+            | "inference_mode"
             | "wrapper"
             | "wrapped"
             | "inner"
@@ -195,13 +198,14 @@ fn dotted(frame: &Frame) -> String {
 }
 
 /// `torch.no_grad` and `torch.inference_mode` as decorators leave a frame of `_contextlib.py`
-/// (`autograd/grad_mode.py` before PyTorch 2.0).
+/// (`autograd/grad_mode.py` before PyTorch 2.0); from 2.10 on it bears the decorator's name.
 fn grad_mode(frames: &[&Frame]) -> GradMode {
-    let decorated = frames.iter().any(|frame| {
-        frame.function == "decorate_context"
+    let switches = ["decorate_context", "generator_context", "no_grad", "inference_mode"];
+    let is_decorator = |frame: &&&Frame| {
+        switches.contains(&frame.function.as_str())
             && (frame.file.ends_with("_contextlib.py") || frame.file.ends_with("grad_mode.py"))
-    });
-    if decorated { GradMode::Off } else { GradMode::Unknown }
+    };
+    if frames.iter().any(|frame| is_decorator(&frame)) { GradMode::Off } else { GradMode::Unknown }
 }
 
 /// What a block made by this stack is, if it lives on. Sources: the file layout of `torch/nn`,
