@@ -52,7 +52,12 @@ const PLAIN: &[&str] = &[
     r"(?:ERROR|WARNING|INFO|CRITICAL):[\w.]+:",
     r"\[[\w./\\-]+\.(?:py|cc|cpp|cu|rs|go):\d+(?::\w+)?\]",
     r"\[?[\w./\\-]+\.(?:py|cc|cpp|cu|rs|go):\d+\]? ?[:-]?",
-    r"[|>+]", // quotes, exception groups, table borders
+    r"std(?:out|err) [FP](?: |$)",               // CRI
+    r"[\w.-]{1,64} [\w./()-]{1,64}\[\d{1,9}\]:", // syslog
+    r"[\w.-]{1,64} kernel:",
+    r"\[ {0,8}\d{1,9}\.\d{3,6}\]",         // dmesg
+    r"[\w.]{1,80}:[\w<>]{1,80}:\d{1,6} -", // loguru
+    r"[|>+]|•",                            // quotes, exception groups, table borders
     r"#{1,6} ",
     r"(?://|--?|\*) ",
     r"`{3}\w*",
@@ -89,7 +94,7 @@ pub(crate) fn strip(line: &str) -> Stripped<'_> {
     for _ in 0..MOST_PREFIXES {
         // A source line of a traceback may itself look like a prefix (`|`, `# note`).
         let indent = stripped.text.len() - stripped.text.trim_start().len();
-        if indent >= 4 && !stripped.text.trim_start().starts_with(['|', '+', '>']) {
+        if indent >= 4 && !stripped.text.trim_start().starts_with(['|', '+', '>', '[', '(']) {
             break;
         }
         if !patterns.any.is_match(stripped.text) {

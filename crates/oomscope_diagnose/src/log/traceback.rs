@@ -107,7 +107,7 @@ pub(crate) fn read(text: &str, header: Span, taken: &mut Vec<usize>) -> Option<T
         {
             class.clone_into(&mut traceback.exception);
             traceback.span = next;
-            let joined = block::join(text, next, message, stripped.source);
+            let joined = block::join(text, next, message, stripped.source, 0);
             taken_lines(text, next, joined.last, taken);
             traceback.message = joined.message;
             traceback.last = joined.last;
