@@ -389,11 +389,13 @@ struct Parts {
     form: Form,
 }
 
+/// Stands for an exception that the text does not name.
+pub(crate) const UNNAMED: &str = "out of memory";
 /// Messages are kept up to this many characters.
 const LONGEST_MESSAGE: usize = 4000;
 
 fn candidate(parts: Parts) -> Candidate {
-    let word = parts.recognised.as_ref().map_or("out of memory", |found| found.word);
+    let word = parts.recognised.as_ref().map_or(UNNAMED, |found| found.word);
     let exception = if parts.exception.is_empty() { word.to_owned() } else { parts.exception };
     let is_note = parts.recognised.is_none() && parts.form == Form::Note;
     let memory = match parts.recognised {

@@ -4,7 +4,7 @@
 use oomscope_model::{Bytes, Failure, Framework, MemoryError};
 
 use super::figures::count;
-use super::gather::{Candidate, Form};
+use super::gather::{Candidate, Form, UNNAMED};
 
 /// Lines this far apart may speak of the same moment.
 const NEAR_LINES: usize = 8;
@@ -71,7 +71,10 @@ fn is_same(earlier: &Candidate, later: &Candidate) -> bool {
 }
 
 fn is_cut_off(failure: &Failure) -> bool {
-    failure.exception.is_empty() && failure.memory.is_none() && !failure.traceback.is_empty()
+    failure.exception == UNNAMED
+        && failure.message.is_empty()
+        && failure.memory.is_none()
+        && !failure.traceback.is_empty()
 }
 
 fn contains_message(one: &str, other: &str) -> bool {

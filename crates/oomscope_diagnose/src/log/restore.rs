@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+/// How Docker opens a line of its log, and how others print the same.
+const JSON_LINES: [&str; 2] = [r#"{"log":""#, r#"{"log": ""#];
 /// Longer texts are files, not something copied off a screen: their lines are whole.
 const LONGEST_PASTE: usize = 4 << 20;
 /// Lines this far above and below tell whether a line was broken at the screen's edge.
@@ -34,7 +36,7 @@ pub(crate) fn restore(text: &str) -> Restored<'_> {
     if text.contains('\u{a0}') {
         plain = Cow::Owned(text.replace('\u{a0}', " "));
     }
-    if plain.contains(r#"{"log":""#) {
+    if JSON_LINES.iter().any(|opening| plain.contains(opening)) {
         let opened: Vec<Cow<'_, str>> = plain.split('\n').map(open_json).collect();
         plain = Cow::Owned(opened.join("\n"));
     }
@@ -49,7 +51,10 @@ pub(crate) fn restore(text: &str) -> Restored<'_> {
 
 /// The line inside `{"log":"…\n","stream":"stderr",…}`.
 fn open_json(line: &str) -> Cow<'_, str> {
-    let Some((_, value)) = line.split_once(r#"{"log":""#) else { return Cow::Borrowed(line) };
+    let Some(value) = JSON_LINES.iter().find_map(|opening| line.trim_start().strip_prefix(opening))
+    else {
+        return Cow::Borrowed(line);
+    };
     let mut out = String::with_capacity(value.len());
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
@@ -112,19 +117,63 @@ fn is_broken(lines: &[&str], widths: &[usize], at: usize, above: &str, line: &st
         return false;
     }
     let from = at.saturating_sub(NEAR);
-    let (mut full, mut ragged) = (0, 0);
+    let (mut full, mut ragged, mut is_within) = (0, 0, false);
     for (near, other) in lines.iter().enumerate().take(at + NEAR + 1).skip(from) {
         match widths.get(near).copied().unwrap_or(0) {
             other if other > width => return false,
             other_width if other_width == width => {
-                full += usize::from(near == at || has_words(other) && !is_alike(above, other));
+                if near == at || has_words(other) && !is_alike(above, other) {
+                    full += 1;
+                    is_within |= lines.get(near + 1).is_some_and(|next| breaks_within(other, next));
+                }
             }
             other if other + RAGGED > width => ragged += 1,
             _ => {}
         }
     }
-    full >= 2 && full > ragged && !is_alike(above, line)
+    let is_screen = full >= 3 && full > ragged || full >= ragged && is_within;
+    is_screen && !is_alike(above, line)
 }
+
+/// Whether no author would have broken a line here: inside a number, before a bracket.
+fn breaks_within(above: &str, line: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_letter = |c: char| c.is_ascii_alphabetic();
+    let tail = above.rsplit(|c| !is_letter(c)).next().unwrap_or("");
+    let head = line.split(|c| !is_letter(c)).next().unwrap_or("");
+    let word = format!("{tail}{head}").to_ascii_lowercase();
+    !tail.is_empty() && !head.is_empty() && BROKEN_WORDS.contains(&word.as_str())
+        || line.starts_with([')', '.', ',', ';', ']'])
+        || line.starts_with(is_digit) && above.ends_with(|c: char| c == '.' || is_digit(c))
+}
+
+/// Words of memory messages that no two other words make up.
+const BROKEN_WORDS: [&str; 24] = [
+    "memory",
+    "allocate",
+    "allocated",
+    "already",
+    "reserved",
+    "unallocated",
+    "capacity",
+    "total",
+    "process",
+    "gpu",
+    "gib",
+    "mib",
+    "pytorch",
+    "including",
+    "fragmentation",
+    "documentation",
+    "management",
+    "utilization",
+    "startup",
+    "available",
+    "requested",
+    "tried",
+    "larger",
+    "error",
+];
 
 /// Bytes of a mark of quotation that both lines begin with.
 fn shared_mark(above: &str, line: &str) -> usize {

@@ -62,7 +62,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"oom[-_]reaper",
         r"killed",
         r"SIGKILL",
-        r"exit ?code\s*(?:=|:|is|was)?\s*(?:-9|137)",
+        r"exit ?code\W?\s*(?:=|:|is|was)?\s*(?:-9|137)",
         r"exit status 137",
         r"(?:status|code) (?:137|-9)",
         r"return code = -9",

@@ -115,7 +115,14 @@ pub(crate) fn four_parts(
             };
         }
     };
-    let remedy = (causes::rule(cause).remedy)(context);
+    let mut remedy = (causes::rule(cause).remedy)(context);
+    if cause == Cause::Unknown && !super::escalate::has_snapshots(context) {
+        remedy.fix = "Give more evidence, then diagnose again: the whole log from the start of the program, with the library's own account of what it allocated.".to_owned();
+        remedy.verification = "`oomscope diagnose run.log` then names the cause.".to_owned();
+        remedy.prevention =
+            "Log what is allocated and what is free once a step; a failure then explains itself."
+                .to_owned();
+    }
     FourParts {
         root_cause: root_cause(context, verdict, assessments),
         fix: remedy.fix,

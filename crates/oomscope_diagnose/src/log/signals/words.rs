@@ -162,6 +162,11 @@ const PHRASES: &[Phrase] = &[
         "NCCL's own allocation failed: memory outside PyTorch's allocator",
     ),
     phrase(
+        r"(?i)OOMKilled\W{1,6}(?:false|no)\b",
+        Contradicts(Cause::HostMemory),
+        "the container's state says that it was not killed for memory",
+    ),
+    phrase(
         r"(?i)Error while creating shared memory segment",
         Decisive(Cause::HostMemory),
         "NCCL could not create its shared-memory segment: /dev/shm is too small",
