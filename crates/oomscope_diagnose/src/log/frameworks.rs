@@ -32,7 +32,7 @@ patterns! {
     RMM = r"(?i)\brmm\b.{0,160}(?:out_of_memory|out of memory|bad_alloc|pool size exceeded)|bad_alloc.{0,40}(?:\bRMM\b|out_of_memory)|bad_alloc.{0,60}\bCUDA error\b";
     RMM_REQUESTED = r"(?i)failed to allocate ({S})";
     BITSANDBYTES = r"(?i)out of memory at line \d+ in file";
-    THEANO = r"(?i)Error allocating (\d{1,20}) bytes of device memory";
+    THEANO = r"(?i)\ballocating (\d{1,20}) bytes of device memory";
     THEANO_DRIVER = r"(?i)Driver report:? (\d{1,20}) bytes free and (\d{1,20}) bytes total";
     ONNX = r"(?i)Failed to allocate memory for requested buffer of size (\d{1,20})|Available memory of (\d{1,20}) is smaller than requested bytes of (\d{1,20})";
 }

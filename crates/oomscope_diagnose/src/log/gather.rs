@@ -263,9 +263,21 @@ fn with_line_above(text: &str, span: Span, words: &str) -> String {
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
-        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker", "memory", "KV cache", "model length"]
-            .iter()
-            .any(|word| above.contains(word))
+        if [
+            "CUDA",
+            "HIP",
+            "XPU",
+            "Error",
+            "out of",
+            "worker",
+            "memory",
+            "KV cache",
+            "model length",
+            "tokens",
+            "max seq len",
+        ]
+        .iter()
+        .any(|word| above.contains(word))
         {
             return format!("{above} {words}");
         }

@@ -149,6 +149,18 @@ mod tests {
             ("[Worker_TP3 pid=540] ERROR 11-19 21:10:38 [v1/x.py:671] E", "E", Some(3)),
             ("2021-12-08T01:25:15.387847564Z     output = input", "    output = input", None),
             ("14446.4s\t511\t06:50:28 [WARNING] HF: x", "HF: x", None),
+            (
+                "2025-02-03T04:05:06.789Z stderr F [rank4]: RuntimeError: x",
+                "RuntimeError: x",
+                Some(4),
+            ),
+            (
+                "Feb  3 04:05:06 host-9 job[17]: [rank4]:   File \"a.py\"",
+                "  File \"a.py\"",
+                Some(4),
+            ),
+            ("2025-02-03 04:05:06.789 | ERROR    | app.run:main:31 - [rank4]: x", "x", Some(4)),
+            ("      [rank4]: x", "x", Some(4)),
             ("trainer-1  | Killed", "Killed", None),
             ("# RuntimeError: x", "RuntimeError: x", None),
             ("> > RuntimeError: x", "RuntimeError: x", None),

@@ -64,7 +64,6 @@ fn open_json(line: &str) -> Cow<'_, str> {
                 Some('n') if letters.as_str().starts_with('"') => {}
                 Some('n') => out.push_str("\\n"),
                 Some('t') => out.push('\t'),
-                Some('r') => {}
                 Some('u') => {
                     let code = letters.as_str().get(..4).unwrap_or("");
                     let read = u32::from_str_radix(code, 16).ok().and_then(char::from_u32);
@@ -73,8 +72,8 @@ fn open_json(line: &str) -> Cow<'_, str> {
                         letters = letters.as_str().get(4..).unwrap_or("").chars();
                     }
                 }
+                Some('r') | None => {}
                 Some(other) => out.push(other),
-                None => {}
             },
             other => out.push(other),
         }
@@ -91,19 +90,18 @@ fn unwrapped(text: &str) -> Option<(String, Vec<usize>)> {
     let mut is_joined = false;
     for (at, line) in lines.iter().enumerate() {
         let above = at.checked_sub(1).and_then(|above| lines.get(above)).copied();
-        match above.filter(|above| is_broken(&lines, &widths, at - 1, above, line)) {
-            Some(above) => {
-                is_joined = true;
-                out.push_str(line.get(shared_mark(above, line)..).unwrap_or(""));
-            }
-            None => {
-                if at > 0 {
-                    out.push('\n');
-                }
-                starts.push(at + 1);
-                out.push_str(line);
-            }
+        if let Some(above) =
+            above.filter(|above| is_broken(&lines, &widths, at.saturating_sub(1), above, line))
+        {
+            is_joined = true;
+            out.push_str(line.get(shared_mark(above, line)..).unwrap_or(""));
+            continue;
         }
+        if at > 0 {
+            out.push('\n');
+        }
+        starts.push(at + 1);
+        out.push_str(line);
     }
     is_joined.then_some((out, starts))
 }
@@ -121,12 +119,14 @@ fn is_broken(lines: &[&str], widths: &[usize], at: usize, above: &str, line: &st
     for (near, other) in lines.iter().enumerate().take(at + NEAR + 1).skip(from) {
         match widths.get(near).copied().unwrap_or(0) {
             other if other > width => return false,
-            other_width if other_width == width => {
-                if near == at || has_words(other) && !is_alike(above, other) {
-                    full += 1;
-                    is_within |= lines.get(near + 1).is_some_and(|next| breaks_within(other, next));
-                }
+            other_width
+                if other_width == width
+                    && (near == at || has_words(other) && !is_alike(above, other)) =>
+            {
+                full += 1;
+                is_within |= lines.get(near + 1).is_some_and(|next| breaks_within(other, next));
             }
+            other_width if other_width == width => {}
             other if other + RAGGED > width => ragged += 1,
             _ => {}
         }
