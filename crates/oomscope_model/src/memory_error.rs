@@ -31,8 +31,16 @@ pub enum Framework {
     Paddle,
     /// llama.cpp and ggml.
     LlamaCpp,
-    /// `CuPy` and RAPIDS.
+    /// `CuPy`.
     Cupy,
+    /// RAPIDS' memory manager.
+    Rmm,
+    /// ONNX Runtime.
+    Onnxruntime,
+    /// bitsandbytes, which allocates beside PyTorch.
+    Bitsandbytes,
+    /// Theano.
+    Theano,
     /// Ray.
     Ray,
     /// Slurm.
@@ -59,6 +67,10 @@ impl Framework {
             Framework::Paddle => "paddle",
             Framework::LlamaCpp => "llama.cpp",
             Framework::Cupy => "cupy",
+            Framework::Rmm => "rmm",
+            Framework::Onnxruntime => "onnxruntime",
+            Framework::Bitsandbytes => "bitsandbytes",
+            Framework::Theano => "theano",
             Framework::Ray => "ray",
             Framework::Slurm => "slurm",
             Framework::Os => "os",

@@ -8,7 +8,7 @@ mod state;
 
 use std::io::{self, Write};
 
-use oomscope_model::{Diagnosis, Verdict};
+use oomscope_model::{Cause, Diagnosis, Verdict};
 
 use crate::content::{STEPS, claim_line, claimed, four_parts, inputs};
 use crate::layout::{Span, Tone, gap, width_of, write_line, write_wrapped};
@@ -59,6 +59,9 @@ pub fn render_text(
 
 fn write_verdict(out: &mut dyn Write, style: TextStyle, diagnosis: &Diagnosis) -> io::Result<()> {
     let (tone, word) = match diagnosis.verdict {
+        Verdict::Claimed(Cause::NotOutOfMemory) => {
+            (Tone::Bad, format!("error[{}]", Cause::NotOutOfMemory))
+        }
         Verdict::Claimed(cause) => (Tone::Bad, format!("out of memory[{cause}]")),
         Verdict::Undecided => (Tone::Doubt, "undecided".to_owned()),
         Verdict::Healthy => (Tone::Good, "healthy".to_owned()),

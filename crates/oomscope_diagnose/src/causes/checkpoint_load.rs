@@ -38,6 +38,17 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     if context.failed() && (requesting || raised) {
         case.speaks(58, "it died while a checkpoint was being read onto the device");
         case.places(&context.asked);
+        let own = context.reserved().or(context.allocated());
+        if let (Some(own), Some(capacity)) = (own, context.capacity())
+            && own.share_of(capacity) < 0.1
+        {
+            case.denies(
+                40,
+                format!(
+                    "this process held only {own} of {capacity}: no second copy fills the device"
+                ),
+            );
+        }
     }
     let held: Vec<_> = context
         .snapshot

@@ -1,6 +1,6 @@
 //! `driver-refusal`: driver or platform refuses memory that it reports free.
 
-use oomscope_model::Cause;
+use oomscope_model::{Bytes, Cause};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
@@ -27,6 +27,29 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         }
         case.settle("a bare `torch.empty(n, device=\"cuda\")` of that size in a fresh process, and the driver's log (`dmesg`)");
     }
+    if !capped && refused_when_empty(context) {
+        let (capacity, requested) =
+            (context.capacity().unwrap_or_default(), context.requested().unwrap_or_default());
+        case.speaks(
+            54,
+            format!("nothing was allocated of {capacity}, and {requested} were refused"),
+        );
+        case.settle(
+            "who else is on the device; and the largest single allocation that its driver allows",
+        );
+    }
+}
+
+/// Whether the first request of an empty process was refused, where the text does not say what
+/// was free.
+fn refused_when_empty(context: &Context<'_>) -> bool {
+    let (Some(allocated), Some(requested), Some(capacity)) =
+        (context.allocated(), context.requested(), context.capacity())
+    else {
+        return false;
+    };
+    let is_empty = allocated == Bytes::ZERO && context.reserved() == Some(Bytes::ZERO);
+    is_empty && context.free().is_none() && requested.share_of(capacity) < 0.25
 }
 
 fn remedy(_: &Context<'_>) -> Remedy {

@@ -24,6 +24,12 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         case.denies(60, format!("even perfectly packed, the {stranded} reserved but unallocated and {free} free do not hold {requested}"));
         return;
     }
+    if stranded < requested {
+        case.denies(
+            30,
+            format!("the gaps together ({stranded}) do not hold the {requested} asked for"),
+        );
+    }
     if free >= requested {
         case.denies(40, format!("the device had {free} free: gaps were not needed"));
     }

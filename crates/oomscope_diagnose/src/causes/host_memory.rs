@@ -1,7 +1,7 @@
 //! `host-memory`: host RAM or shared memory ran out, not the GPU's. Its evidence is in the words
 //! of the log, which the reader turns into signals.
 
-use oomscope_model::Cause;
+use oomscope_model::{Cause, SignalKind};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
@@ -11,6 +11,12 @@ pub(super) const RULE: CauseRule =
     CauseRule { cause: Cause::HostMemory, page: include_str!("host_memory.md"), assess, remedy };
 
 fn assess(context: &Context<'_>, case: &mut Case) {
+    let is_denied = context
+        .signals()
+        .any(|(_, signal)| signal.kind == SignalKind::Contradicts(Cause::HostMemory));
+    if is_denied {
+        case.denies(20, "whoever else kills a process with SIGKILL leaves the same exit code");
+    }
     if context
         .memory
         .as_ref()

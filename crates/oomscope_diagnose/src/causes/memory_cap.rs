@@ -1,6 +1,6 @@
 //! `memory-cap`: a fraction, MIG slice or quota is smaller than the card.
 
-use oomscope_model::{Bytes, Cause};
+use oomscope_model::{Bytes, Cause, Framework};
 
 use super::case::{Case, percent};
 use super::{CauseRule, Remedy};
@@ -60,6 +60,13 @@ fn remedy(context: &Context<'_>) -> Remedy {
     let at = context
         .source_mentions("memory_fraction")
         .map_or_else(String::new, |place| format!(" ({place})"));
+    if context.memory.as_ref().and_then(|memory| memory.framework) == Some(Framework::Mps) {
+        return Remedy {
+            fix: "Raise the watermark if the host has memory to spare: `PYTORCH_MPS_HIGH_WATERMARK_RATIO` (1.7 by default; 0.0 lifts the limit and may stall the system); or fit the job into it, and close what else uses the unified memory.".to_owned(),
+            verification: "`torch.mps.driver_allocated_memory()` stays below `torch.mps.recommended_max_memory()`, and the error no longer says \"max allowed\".".to_owned(),
+            prevention: "Log `torch.mps.recommended_max_memory()` at start: a Mac shares its memory between everything that runs.".to_owned(),
+        };
+    }
     Remedy {
         fix: format!("Raise or remove the cap{at}: `torch.cuda.set_per_process_memory_fraction`, the MIG slice, the container's or platform's quota; or fit the job into it."),
         verification: "The error text no longer says \"allowed\", and `memory_reserved()` may pass the old cap.".to_owned(),

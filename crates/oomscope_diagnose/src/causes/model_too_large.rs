@@ -22,6 +22,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     if context.phase == Phase::Loading {
         case.speaks(38, "it died while the model was built, read or moved to the device");
         case.places(&context.asked);
+        if own.is_none() && moves_module(context) {
+            case.speaks(16, "the failing call moves a module's weights to the device");
+        }
         match own {
             Some(share) if share >= 0.7 => case.speaks(
                 28,
@@ -52,7 +55,24 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     }
 }
 
-fn remedy(_: &Context<'_>) -> Remedy {
+/// Whether the innermost frames are `Module.to` or its kin.
+fn moves_module(context: &Context<'_>) -> bool {
+    context.failure.is_some_and(|failure| {
+        failure.traceback.iter().rev().take(2).any(|frame| {
+            matches!(frame.function.as_str(), "convert" | "_apply" | "<lambda>")
+                && frame.file.replace('\\', "/").ends_with("torch/nn/modules/module.py")
+        })
+    })
+}
+
+fn remedy(context: &Context<'_>) -> Remedy {
+    if !crate::steps::escalate::uses_torch(context) {
+        return Remedy {
+            fix: "Put fewer bytes on the device: a smaller quantisation of the weights, fewer layers on the device (llama.cpp: `-ngl`), the rest on the host or on a second device (`--tensor-split`).".to_owned(),
+            verification: "The loader's sum of buffers is below the device's free memory, with room for the cache and one batch.".to_owned(),
+            prevention: "Add up the file's size, the cache for the longest context and the compute buffer before choosing a device.".to_owned(),
+        };
+    }
     Remedy {
         fix: "Load fewer bytes: `torch_dtype=torch.bfloat16`, 8- or 4-bit weights for inference or LoRA, or shard over devices (`device_map=\"auto\"`, FSDP/ZeRO-3). Build on the meta device so that no second copy exists while loading.".to_owned(),
         verification: "After loading, `torch.cuda.memory_allocated()` is about parameters × bytes per parameter and leaves room for gradients, states and one step.".to_owned(),

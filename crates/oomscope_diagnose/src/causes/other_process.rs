@@ -48,6 +48,12 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         } else if own.is_some_and(|own| own.share_of(capacity) > 0.6) {
             case.denies(15, "this process itself holds most of the device");
         }
+        if super::ranks_on_one_device::common_size(&memory.other_processes).is_some() {
+            case.denies(20, "they are all of one size, as the ranks of one job are");
+        }
+        if own.is_none() && memory.other_processes.len() == 1 {
+            case.denies(45, "the text ends before it says what this process holds: the listed one may be this one");
+        }
         if memory.this_process.is_none()
             && memory.other_processes.len() == 1
             && own.is_some_and(|own| listed.share_of(own) < 1.3 && listed >= own)
@@ -60,7 +66,11 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         let share = gap.share_of(capacity);
         if share >= 0.25 {
             case.speaks_at(
-                if share >= 0.4 { 62 } else { 45 },
+                match share {
+                    0.9.. => 75,
+                    0.4.. => 62,
+                    _ => 45,
+                },
                 format!(
                     "{gap} of the device ({}) is neither free nor used by this process",
                     percent(share)

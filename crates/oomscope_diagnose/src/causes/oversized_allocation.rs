@@ -80,6 +80,17 @@ fn remedy(context: &Context<'_>) -> Remedy {
         .requested()
         .map_or_else(|| "the huge tensor".to_owned(), |bytes| format!("the {bytes} tensor"));
     let at = context.asked.first().map_or_else(String::new, |place| format!(" at {place}"));
+    if !crate::steps::escalate::uses_torch(context) {
+        return Remedy {
+            fix: format!(
+                "Do not make {requested} at once{at}: a smaller batch, context or resolution, the operation in tiles; first check that the shape is what you meant."
+            ),
+            verification: "The largest single allocation is a small share of the device."
+                .to_owned(),
+            prevention: "Assert shapes where tensors meet, and log the largest one at start."
+                .to_owned(),
+        };
+    }
     Remedy {
         fix: format!("Do not make {requested} at once{at}: chunk the operation (loss over slices of tokens, attention through `F.scaled_dot_product_attention`, pairwise work in tiles) or use a fused kernel; first check that the shape is what you meant (a missing dimension broadcasts)."),
         verification: "Print the shapes at that line once; then the largest single allocation in a snapshot is a small share of the device.".to_owned(),

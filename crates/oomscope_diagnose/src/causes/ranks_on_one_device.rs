@@ -1,6 +1,6 @@
 //! `ranks-on-one-device`: several ranks of this job sit on one device.
 
-use oomscope_model::{Bytes, Cause, Severity};
+use oomscope_model::{Bytes, Cause, OtherProcess, Severity};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
@@ -42,6 +42,15 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         } else if alike == 1 && rank.is_some() {
             case.speaks(15, "another process of about this one's size is on the device");
         }
+        if let Some(size) = common_size(&memory.other_processes) {
+            case.speaks(
+                60,
+                format!(
+                    "{} other processes hold about {size} each: contexts of the other ranks",
+                    memory.other_processes.len()
+                ),
+            );
+        }
         if memory.other_processes.len() >= 3 {
             case.speaks(
                 22,
@@ -73,6 +82,15 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             "`nvidia-smi` while the job runs: one process a device, or several on the first?",
         );
     }
+}
+
+/// What each of three or more processes holds, where all hold about the same.
+pub(super) fn common_size(others: &[OtherProcess]) -> Option<Bytes> {
+    const MANY: usize = 3;
+    let first = others.first()?.bytes?;
+    let near = |bytes: Bytes| bytes.0.abs_diff(first.0) <= first.0 / 10;
+    (others.len() >= MANY && others.iter().all(|other| other.bytes.is_some_and(near)))
+        .then_some(first)
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {

@@ -76,7 +76,7 @@ fn went_on(text: &str, candidate: &Candidate) -> bool {
     for _ in 0..NEAR_LINES {
         let Some(next) = line_after(text, at) else { break };
         at = next;
-        if is_progress(text, next, candidate.failure.rank) {
+        if shows_progress(text, next, candidate.failure.rank) {
             progress += 1;
         }
     }
@@ -90,20 +90,25 @@ fn went_on(text: &str, candidate: &Candidate) -> bool {
     for _ in 0..NEAR_LINES {
         let Some(before) = line_before(text, at) else { return false };
         at = before;
-        if is_progress(text, before, candidate.failure.rank) {
+        if shows_progress(text, before, candidate.failure.rank) {
             return true;
         }
     }
     false
 }
 
-fn is_progress(text: &str, span: Span, rank: Option<u32>) -> bool {
+/// Whether a line without prefixes reports that the program goes on.
+pub(crate) fn is_progress(words: &str) -> bool {
+    PROGRESS.is_match(words)
+}
+
+fn shows_progress(text: &str, span: Span, rank: Option<u32>) -> bool {
     let line = clean(span.of(text));
     let stripped = strip(&line);
     let words = stripped.text;
     // Lines of a traceback are indented or name an exception.
     !words.starts_with("  ")
         && (rank.is_none() || stripped.rank == rank)
-        && PROGRESS.is_match(words)
+        && is_progress(words)
         && traceback::exception_of(words).is_none()
 }

@@ -3,50 +3,56 @@
 
 use regex::Regex;
 
-/// Compiles a pattern of this folder, its `\d`, `\w`, `\s` and `\b` restricted to ASCII.
+/// Compiles a pattern of this folder, restricted to ASCII.
 pub(crate) fn compile(pattern: &str) -> Regex {
     Regex::new(&restrict(pattern)).expect("the patterns of this folder are valid")
 }
 
-/// The pattern with its classes restricted to ASCII.
+/// What `.` stands for: ASCII but the line feed, and the punctuation and symbols that pastes
+/// bring in. Any character at all would take four times the states, in every bounded repeat.
+const ANY: &str = r"(?u-i:[\x00-\x09\x0b-\x7f\x{2000}-\x{2fff}])";
+
+/// The pattern with `\d`, `\w`, `\s`, `\b`, `.` and the folding of case restricted to ASCII. Only
+/// what excludes characters (`[^…]`, `\S`, `\D`, `\W`) still takes all of Unicode.
 pub(crate) fn restrict(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() * 2);
-    let mut chars = pattern.chars();
-    let mut is_in_class = false;
+    out.push_str("(?-u)");
+    let mut chars = pattern.chars().peekable();
+    let (mut is_in_class, mut is_negated) = (false, false);
     while let Some(c) = chars.next() {
         match c {
-            '[' if !is_in_class => is_in_class = true,
-            ']' if is_in_class => is_in_class = false,
+            '[' if !is_in_class => {
+                is_in_class = true;
+                is_negated = chars.peek() == Some(&'^');
+                out.push_str(if is_negated { "(?u-i:[" } else { "[" });
+            }
+            ']' if is_in_class => {
+                is_in_class = false;
+                out.push_str(if is_negated { "])" } else { "]" });
+            }
+            '.' if !is_in_class => out.push_str(ANY),
             '\\' => {
                 let Some(escaped) = chars.next() else { break };
-                let class = match escaped {
-                    'd' => "0-9",
-                    'w' => "A-Za-z0-9_",
-                    's' => " \\t\\r\\n\\x0b\\x0c",
-                    'b' if !is_in_class => {
-                        out.push_str(r"(?-u:\b)");
-                        continue;
-                    }
-                    _ => {
-                        out.push('\\');
-                        out.push(escaped);
-                        continue;
-                    }
-                };
-                if is_in_class {
-                    out.push_str(class);
-                } else {
-                    out.push('[');
-                    out.push_str(class);
-                    out.push(']');
-                }
-                continue;
+                out.push_str(&class(escaped, is_in_class));
             }
-            _ => {}
+            _ => out.push(c),
         }
-        out.push(c);
     }
     out
+}
+
+fn class(escaped: char, is_in_class: bool) -> String {
+    let members = match escaped.to_ascii_lowercase() {
+        'd' => "0-9",
+        'w' => "A-Za-z0-9_",
+        's' => " \\t\\r\\n\\x0b\\x0c",
+        _ => return format!("\\{escaped}"),
+    };
+    match (is_in_class, escaped.is_ascii_uppercase()) {
+        (true, _) => members.to_owned(),
+        (false, false) => format!("[{members}]"),
+        (false, true) => format!("(?u-i:[^{members}])"),
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +61,7 @@ mod tests {
 
     #[test]
     fn classes_become_ascii_inside_and_outside_brackets() {
-        assert_eq!(restrict(r"\d+[\w.]\]\b"), r"[0-9]+[A-Za-z0-9_.]\](?-u:\b)");
+        assert_eq!(restrict(r"\d+[\w.]\]\b"), r"(?-u)[0-9]+[A-Za-z0-9_.]\]\b");
         assert!(compile(r"^\[\w+\]$").is_match("[a1]"));
     }
 }

@@ -1,5 +1,6 @@
 //! A message that was wrapped, indented or printed over several lines, to one line of words.
 
+use super::aftermath;
 use super::clean::clean;
 use super::figures::patterns;
 use super::lines::{Span, line_after};
@@ -29,7 +30,14 @@ pub(crate) struct Block {
 }
 
 /// Joins `first` (already cleaned, at `span`) with the lines that continue it.
-pub(crate) fn join(text: &str, span: Span, first: &str, source: Option<&str>) -> Block {
+/// All lines up to `until` belong to it.
+pub(crate) fn join(
+    text: &str,
+    span: Span,
+    first: &str,
+    source: Option<&str>,
+    until: usize,
+) -> Block {
     let mut message = collapse(first);
     let mut last = span;
     let mut at = span;
@@ -39,6 +47,7 @@ pub(crate) fn join(text: &str, span: Span, first: &str, source: Option<&str>) ->
             break;
         }
         let Some(next) = line_after(text, at) else { break };
+        let width = at.end - at.start;
         at = next;
         let line = clean(next.of(text));
         let stripped = strip(&line);
@@ -53,12 +62,18 @@ pub(crate) fn join(text: &str, span: Span, first: &str, source: Option<&str>) ->
         let is_other = stripped.source.is_some() && stripped.source != source;
         // A label without value, as in the asynchronous allocator's table, continues below.
         let is_open = OPEN.is_match(&message) && !HINT.is_match(&message);
-        let is_inside = is_open || INSIDE.is_match(words) || is_label(words);
+        let is_inside = is_open
+            || next.start < until
+            || INSIDE.is_match(words)
+            || is_label(words)
+            || !blank && is_wrapped(width, &message, words);
         let is_second = TRIED.is_match(words) && TRIED.is_match(&message);
         if is_other || is_second || FRAME.is_match(words) || HEAD.is_match(words) || !is_inside {
             break;
         }
-        message.push(' ');
+        if !splits_number(&message, words) {
+            message.push(' ');
+        }
         message.push_str(&collapse(words));
         last = next;
     }
@@ -67,6 +82,25 @@ pub(crate) fn join(text: &str, span: Span, first: &str, source: Option<&str>) ->
 
 fn is_label(words: &str) -> bool {
     words.starts_with("PyTorch limit")
+}
+
+/// A sentence that fills its line and goes on in small letters on the next.
+fn is_wrapped(width: usize, message: &str, words: &str) -> bool {
+    const FULL: usize = 50;
+    width >= FULL
+        && words.starts_with(|c: char| c.is_ascii_lowercase() || c == '(')
+        && !message.ends_with(['.', ':', '!', '?', ';', ')', '}', ']', '"', '\''])
+        && !aftermath::is_progress(words)
+}
+
+/// A figure that was broken in two: with a blank between, its tail would be a figure of its own.
+fn splits_number(message: &str, words: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let head = message.strip_suffix('.').unwrap_or(message);
+    let tail = words.strip_prefix('.').unwrap_or(words);
+    head.ends_with(is_digit)
+        && tail.starts_with(is_digit)
+        && (head.len() == message.len() || tail.len() == words.len())
 }
 
 /// White space runs to one blank each.
@@ -81,7 +115,7 @@ mod tests {
 
     fn joined(text: &str) -> String {
         let span = line_at(text, 0, 0);
-        join(text, span, span.of(text), None).message
+        join(text, span, span.of(text), None, 0).message
     }
 
     #[test]
@@ -95,6 +129,20 @@ mod tests {
         let text =
             "CUDA out of memory. Tried to allocate 1.00 GiB.\nstep 4 loss 1.0\nGPU 0 is idle";
         assert_eq!(joined(text), "CUDA out of memory. Tried to allocate 1.00 GiB.");
+    }
+
+    #[test]
+    fn a_figure_broken_in_two_is_one_figure() {
+        let text = "CUDA out of memory. Tried to allocate 2.00 GiB; 17.4\n8 GiB reserved in total by PyTorch";
+        assert!(joined(text).ends_with("17.48 GiB reserved in total by PyTorch"));
+        let text = "CUDA out of memory. Tried to allocate 2.00 GiB; 17.\n48 GiB reserved";
+        assert!(joined(text).ends_with("17.48 GiB reserved"));
+    }
+
+    #[test]
+    fn a_sentence_wrapped_between_words_goes_on() {
+        let text = "ValueError: Free memory on device cuda:0 (3.5/24.0 GiB) on startup is less\nthan desired GPU memory\nstep 3 loss 1";
+        assert!(joined(text).ends_with("is less than desired GPU memory"));
     }
 
     #[test]

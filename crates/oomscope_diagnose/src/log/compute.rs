@@ -7,9 +7,10 @@ use super::figures::{Recognised, patterns};
 
 patterns! {
     NCCL = r"(?i)Failed to CUDA (?:calloc|malloc)|NCCL.{0,160}Cuda failure[^a-z]{0,8}out of memory|Cuda failure[^a-z]{0,8}out of memory";
-    NCCL_SIZE = r"(?i)Failed to CUDA (?:calloc|malloc)\w* (?:async )?(?:\d+ / )?(\d{1,18}) bytes";
+    NCCL_SIZE = r"(?i)Failed to CUDA (?:calloc|malloc)\w* (?:async )?(?:\d+ / )?(\d{1,20}) bytes";
     NCCL_SHM = r"(?i)Error while creating shared memory segment|/dev/shm/nccl-";
     LIBRARY = r"(?i)\b(?:CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED\b|\bCUFFT_ALLOC_FAILED\b|Unable to find a valid cuDNN algorithm";
+    NO_HANDLE = r"\b(?:CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_NOT_INITIALIZED\b";
     NO_ENGINE = r"(?i)unable to find an engine to execute|no valid execution plans";
     TRITON = r"(?i)out of resources?\s*:?\s*(shared memory|threads|registers|tensor memory)|OutOfResources\b";
 }
@@ -33,7 +34,11 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
             .map(Bytes);
         return Some(recognised);
     }
-    LIBRARY.is_match(message).then(|| Recognised::failure("RuntimeError", Framework::Torch))
+    let framework = if message.contains("tensorflow/") { Framework::Tf } else { Framework::Torch };
+    if LIBRARY.is_match(message) {
+        return Some(Recognised::failure("RuntimeError", framework));
+    }
+    NO_HANDLE.is_match(message).then(|| Recognised::failure("RuntimeError", framework).not_memory())
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ impl Recognised {
 
 /// Recognises a message: white space collapsed, prefixes removed.
 pub(crate) fn recognise(message: &str) -> Option<Recognised> {
+    if is_plain(message) {
+        return torch::recognise(message);
+    }
     // The more specific first: a vLLM budget error may quote CUDA, a ggml line never is PyTorch's.
     serving::recognise(message)
         .or_else(|| frameworks::recognise(message))
@@ -39,6 +42,32 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
         })
         .or_else(|| compute::recognise(message))
         .or_else(|| torch::recognise(message))
+}
+
+/// PyTorch's own sentence and no word of anybody else's: most texts, and a fifth of the patterns.
+fn is_plain(message: &str) -> bool {
+    const OTHERS: [&str; 18] = [
+        "nccl",
+        "bfc",
+        "xla",
+        "jax",
+        "tensorflow",
+        "paddle",
+        "ggml",
+        "llama",
+        "cupy",
+        "rmm",
+        "onnx",
+        "dummy",
+        "sglang",
+        "kv cache",
+        "mem-fraction",
+        "tokens",
+        "cublas",
+        "memory utilization",
+    ];
+    let lower = message.to_ascii_lowercase();
+    lower.contains("cuda out of memory") && !OTHERS.iter().any(|word| lower.contains(word))
 }
 
 /// A lazily compiled pattern in which `{S}` stands for a size.

@@ -1,34 +1,40 @@
-//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, `CuPy` and
-//! RAPIDS, ONNX Runtime.
+//! Texts of frameworks other than PyTorch: JAX and XLA, TensorFlow, Paddle, llama.cpp, `CuPy`, RAPIDS,
+//! ONNX Runtime, bitsandbytes, Theano.
 
 use oomscope_model::{Bytes, Framework, MemoryError};
 
 use super::figures::{Recognised, number_in, patterns, size_in};
 
 patterns! {
-    TF = r"(?i)OOM when allocating tensor with shape|ran out of memory trying to allocate {S}|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,40} from device: CUDA_ERROR_OUT_OF_MEMORY";
+    TF = r"(?i)OOM when allocating tensor with shape|ran out of memory trying to allocate {S}|tensorflow.{0,200}(?:resource.?exhausted|CUDA_ERROR_OUT_OF_MEMORY)|Dst tensor is not initialized|failed to allocate .{0,60} from device: CUDA_ERROR_OUT_OF_MEMORY";
     TF_SHAPE = r"(?i)OOM when allocating tensor with shape\s*(\[[0-9, ]*\])(?: and type (\w+))?";
     TF_TRYING = r"(?i)ran out of memory trying to allocate ({S})";
+    TF_FAILED = r"(?i)failed to allocate {S} \((\d{1,20}) bytes\) from device|failed to allocate ({S}) from device";
     TF_DEVICE = r"(?i)device:GPU:(\d{1,4})|\bGPU_(\d{1,4})_bfc";
-    XLA = r"(?i)RESOURCE_EXHAUSTED:|XlaRuntimeError|JaxRuntimeError|Ran out of memory in memory space hbm|\bjax\w*\.\w*.{0,80}out of memory";
+    XLA = r"(?i)RESOURCE.EXHAUSTED:|XlaRuntimeError|JaxRuntimeError|Ran out of memory in memory space hbm|\bjax\w*\.\w*.{0,80}out of memory";
     XLA_REQUESTED = r"(?i)(?:while trying to allocate|Out of memory allocating|Failed to allocate request for|Attempting to (?:reserve|allocate))\s+({S})";
     XLA_USED = r"(?i)\bUsed ({S}) of ({S}) hbm";
     XLA_FREE = r"(?i)There (?:are|is) ({S}) free";
     XLA_DEVICE = r"(?i)\bGPU_(\d{1,4})_bfc|device ordinal (\d{1,4})|\bgpu:(\d{1,4})\b";
-    PADDLE = r"(?i)ResourceExhaustedError|Out of memory error on GPU|Cannot allocate {S} memory on GPU|PaddlePaddle.{0,40}out of memory";
+    PADDLE = r"(?i)ResourceExhaustedError|Out of memory error on GPU|Cannot allocate {S} (?:GPU )?memory|PaddlePaddle.{0,40}out of memory";
     PADDLE_REQUESTED = r"(?i)Cannot allocate\s+({S})";
-    PADDLE_FREE = r"(?i)available memory is only\s+({S})";
+    PADDLE_FREE = r"(?i)available memory is\s+(?:only\s+)?({S})";
     PADDLE_ALLOCATED = r"(?i)({S}) memory has been allocated";
     PADDLE_DEVICE = r"(?i)on GPU (\d{1,4})";
     GGML = r"(?i)\bggml_\w+|\bllama_\w+|cudaMalloc failed: out of memory|ggml-cuda|llama\.cpp|unable to allocate (?:CUDA|ROCm|Vulkan|Metal|SYCL)\d* buffer|ggml_vulkan";
     GGML_FAILED = r"(?i)out of memory|failed to allocate|unable to allocate|alloc\w* of size \d+ failed|OutOfMemory|Insufficient Memory";
-    GGML_REQUESTED = r"(?i)allocating ({S}) on device|failed to allocate \w+ buffer of size (\d{1,18})|memory allocation of size (\d{1,18})|failed to allocate ({S})|unable to allocate ({S})";
+    GGML_REQUESTED = r"(?i)allocating ({S}) on device|failed to allocate \w+ buffer of size (\d{1,20})|memory allocation of size (\d{1,20})|failed to allocate ({S})|unable to allocate ({S})";
     GGML_DEVICE = r"(?i)on device (\d{1,4})|current device: (\d{1,4})|(?:CUDA|ROCm|Vulkan)(\d{1,4}) buffer";
-    CUPY = r"(?i)cupy\w*(?:\.\w+)*\.?OutOfMemoryError|Out of memory allocating ([0-9,]+) bytes|rmm\b.{0,120}(?:out_of_memory|bad_alloc|pool size exceeded)|std::bad_alloc: out_of_memory";
-    CUPY_REQUESTED = r"(?i)Out of memory allocating ([0-9,]+ bytes)|failed to allocate ({S})";
+    CUPY = r"(?i)cupy\w*(?:\.\w+)*\.?OutOfMemoryError|Out of memory allocating ([0-9,]+) bytes|\bout of memory to allocate [0-9,]+ bytes";
+    CUPY_REQUESTED = r"(?i)Out of memory (?:allocating|to allocate) ([0-9,]+ bytes)|failed to allocate ({S})";
     CUPY_ALLOCATED = r"(?i)allocated so far: ([0-9,]+ bytes)";
     CUPY_CAP = r"(?i)limit set to: ([0-9,]+ bytes)";
-    ONNX = r"(?i)Failed to allocate memory for requested buffer of size (\d{1,18})|BFCArena.{0,80}Available memory of (\d{1,18}) is smaller than requested bytes of (\d{1,18})";
+    RMM = r"(?i)\brmm\b.{0,160}(?:out_of_memory|out of memory|bad_alloc|pool size exceeded)|bad_alloc.{0,40}(?:\bRMM\b|out_of_memory)|bad_alloc.{0,60}\bCUDA error\b";
+    RMM_REQUESTED = r"(?i)failed to allocate ({S})";
+    BITSANDBYTES = r"(?i)out of memory at line \d+ in file";
+    THEANO = r"(?i)\ballocating (\d{1,20}) bytes of device memory";
+    THEANO_DRIVER = r"(?i)Driver report:? (\d{1,20}) bytes free and (\d{1,20}) bytes total";
+    ONNX = r"(?i)Failed to allocate memory for requested buffer of size (\d{1,20})|Available memory of (\d{1,20}) is smaller than requested bytes of (\d{1,20})";
 }
 
 /// Recognises the texts of other frameworks.
@@ -42,12 +48,30 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
     if TF.is_match(message) {
         return Some(tensorflow(message));
     }
+    if RMM.is_match(message) {
+        let mut recognised = Recognised::failure("MemoryError", Framework::Rmm);
+        recognised.memory.requested = size_in(&RMM_REQUESTED, message);
+        return Some(recognised);
+    }
+    if let Some(found) = THEANO.captures(message) {
+        let mut recognised = Recognised::failure("MemoryError", Framework::Theano);
+        recognised.memory.requested = bytes_in(&found, 1);
+        if let Some(report) = THEANO_DRIVER.captures(message) {
+            recognised.memory.free = bytes_in(&report, 1);
+            recognised.memory.capacity = bytes_in(&report, 2);
+        }
+        return Some(recognised);
+    }
+    if BITSANDBYTES.is_match(message) {
+        return Some(Recognised::failure("out of memory", Framework::Bitsandbytes));
+    }
     if CUPY.is_match(message) && !message.contains("RESOURCE_EXHAUSTED") {
         return Some(cupy(message));
     }
     if XLA.is_match(message)
         && (message.to_ascii_lowercase().contains("memory")
-            || message.contains("RESOURCE_EXHAUSTED"))
+            || message.contains("RESOURCE_EXHAUSTED")
+            || message.contains("hbm"))
     {
         return Some(xla(message));
     }
@@ -55,14 +79,16 @@ pub(crate) fn recognise(message: &str) -> Option<Recognised> {
         return Some(paddle(message));
     }
     if let Some(found) = ONNX.captures(message) {
-        let mut memory = MemoryError::new(None);
-        let bytes =
-            |group: usize| found.get(group).and_then(|text| text.as_str().parse().ok()).map(Bytes);
-        memory.requested = bytes(1).or_else(|| bytes(3));
-        memory.free = bytes(2);
+        let mut memory = MemoryError::new(Some(Framework::Onnxruntime));
+        memory.requested = bytes_in(&found, 1).or_else(|| bytes_in(&found, 3));
+        memory.free = bytes_in(&found, 2);
         return Some(Recognised { memory, word: "onnxruntime error" });
     }
     (GGML.is_match(message) && GGML_FAILED.is_match(message)).then(|| ggml(message))
+}
+
+fn bytes_in(found: &regex::Captures<'_>, group: usize) -> Option<Bytes> {
+    found.get(group)?.as_str().parse().ok().map(Bytes)
 }
 
 fn first_number(regex: &std::sync::LazyLock<regex::Regex>, message: &str) -> Option<u32> {
@@ -80,7 +106,8 @@ fn tensorflow(message: &str) -> Recognised {
     let mut recognised = Recognised::failure("RESOURCE_EXHAUSTED", library);
     let memory = &mut recognised.memory;
     memory.device_index = first_number(&TF_DEVICE, message);
-    memory.requested = size_in(&TF_TRYING, message).or_else(|| {
+    memory.requested = size_in(&TF_TRYING, message).or_else(|| first_size(&TF_FAILED, message));
+    memory.requested = memory.requested.or_else(|| {
         let found = TF_SHAPE.captures(message)?;
         tensor_bytes(found.get(1)?.as_str(), found.get(2)?.as_str())
     });

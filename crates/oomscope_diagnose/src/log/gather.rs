@@ -94,7 +94,8 @@ struct Place {
 fn scan(text: &str, place: Place, gathered: &mut Gathered) {
     let mut taken: HashSet<usize> = HashSet::new();
     let (mut number, mut counted, mut resume) = (place.base, 0, 0);
-    for offset in trigger::offsets(text) {
+    for trigger in trigger::ranges(text) {
+        let offset = trigger.start;
         if offset < resume {
             continue;
         }
@@ -117,7 +118,7 @@ fn scan(text: &str, place: Place, gathered: &mut Gathered) {
             continue;
         }
         let stripped = strip(&line);
-        let at = At { span, number, is_fixed: place.is_fixed };
+        let at = At { span, number, is_fixed: place.is_fixed, until: trigger.end };
         if traceback::is_header(stripped.text) {
             read_traceback(text, &at, &mut taken, gathered);
         } else if !gathered.is_worn_out(&stripped) {
@@ -142,6 +143,8 @@ struct At {
     span: Span,
     number: usize,
     is_fixed: bool,
+    /// Where the trigger words end, which may be lines below.
+    until: usize,
 }
 
 fn is_escaped(line: &str) -> bool {
@@ -205,7 +208,7 @@ fn read_message(
     let joined = if is_note && recognise(&whole).is_none() {
         block::Block { message: block::collapse(&whole), last: at.span }
     } else {
-        block::join(text, at.span, &whole, stripped.source)
+        block::join(text, at.span, &whole, stripped.source, at.until)
     };
     let message = joined.message;
     gathered.phrases.extend(signals::phrases(&message, at.number));
@@ -260,9 +263,21 @@ fn with_line_above(text: &str, span: Span, words: &str) -> String {
     if starts_inside && let Some(before) = line_before(text, span) {
         let line = clean(before.of(text));
         let above = strip(&line).text.trim();
-        if ["CUDA", "HIP", "XPU", "Error", "out of", "worker"]
-            .iter()
-            .any(|word| above.contains(word))
+        if [
+            "CUDA",
+            "HIP",
+            "XPU",
+            "Error",
+            "out of",
+            "worker",
+            "memory",
+            "KV cache",
+            "model length",
+            "tokens",
+            "max seq len",
+        ]
+        .iter()
+        .any(|word| above.contains(word))
         {
             return format!("{above} {words}");
         }
@@ -272,17 +287,29 @@ fn with_line_above(text: &str, span: Span, words: &str) -> String {
 
 /// A pasted summary may name the place after the message.
 fn frames_below(text: &str, last: Span) -> Vec<CodeFrame> {
-    let mut frames = Vec::new();
+    const MOST_LINES: usize = 200;
+    const MOST_OTHER: usize = 3;
+    let mut frames: Vec<CodeFrame> = Vec::new();
     let mut at = last;
-    for _ in 0..3 {
+    let mut others = 0;
+    for _ in 0..MOST_LINES {
         let Some(next) = line_after(text, at) else { break };
         at = next;
         let line = clean(next.of(text));
-        if traceback::is_header(&line) {
+        let words = strip(&line).text.trim_end();
+        if traceback::is_header(words) || others >= MOST_OTHER {
             break;
         }
-        if let Some(frame) = traceback::frame_of(strip(&line).text.trim_end()) {
+        if let Some(frame) = traceback::frame_of(words) {
             frames.push(CodeFrame { frame, code: String::new() });
+            others = 0;
+        } else {
+            others += 1;
+            if let Some(last) = frames.last_mut()
+                && last.code.is_empty()
+            {
+                last.code = words.trim().chars().take(400).collect();
+            }
         }
     }
     frames
@@ -374,11 +401,13 @@ struct Parts {
     form: Form,
 }
 
+/// Stands for an exception that the text does not name.
+pub(crate) const UNNAMED: &str = "out of memory";
 /// Messages are kept up to this many characters.
 const LONGEST_MESSAGE: usize = 4000;
 
 fn candidate(parts: Parts) -> Candidate {
-    let word = parts.recognised.as_ref().map_or("out of memory", |found| found.word);
+    let word = parts.recognised.as_ref().map_or(UNNAMED, |found| found.word);
     let exception = if parts.exception.is_empty() { word.to_owned() } else { parts.exception };
     let is_note = parts.recognised.is_none() && parts.form == Form::Note;
     let memory = match parts.recognised {

@@ -4,10 +4,13 @@
 use oomscope_model::{Bytes, Failure, Framework, MemoryError};
 
 use super::figures::count;
-use super::gather::{Candidate, Form};
+use super::gather::{Candidate, Form, UNNAMED};
 
 /// Lines this far apart may speak of the same moment.
 const NEAR_LINES: usize = 8;
+
+/// A traceback without its exception has at most this many lines in pastes.
+const CUT_OFF_LINES: usize = 80;
 
 /// Candidates to failures, in the order of the text.
 pub(crate) fn merge(candidates: Vec<Candidate>) -> Vec<Candidate> {
@@ -42,6 +45,10 @@ fn is_same(earlier: &Candidate, later: &Candidate) -> bool {
     if later.form == Form::ChainedTraceback && first.rank == second.rank {
         return is_traceback(earlier) && second.line.saturating_sub(first.line) < 400;
     }
+    if is_cut_off(second) && first.memory.is_some() && first.traceback.is_empty() {
+        // The message was logged by itself; the traceback below it lost its last line.
+        return second.line.saturating_sub(first.line) <= CUT_OFF_LINES;
+    }
     let (Some(one), Some(other)) = (&first.memory, &second.memory) else { return false };
     let is_near = second.line.saturating_sub(first.line) <= NEAR_LINES;
     let both_died = earlier.form == Form::Death && later.form == Form::Death;
@@ -61,6 +68,13 @@ fn is_same(earlier: &Candidate, later: &Candidate) -> bool {
             && one.is_memory_error != other.is_memory_error)
         && earlier.form != Form::Death
         && later.form != Form::Death
+}
+
+fn is_cut_off(failure: &Failure) -> bool {
+    failure.exception == UNNAMED
+        && failure.message.is_empty()
+        && failure.memory.is_none()
+        && !failure.traceback.is_empty()
 }
 
 fn contains_message(one: &str, other: &str) -> bool {

@@ -27,6 +27,7 @@ mod merge;
 mod phase;
 mod prefix;
 mod primary;
+mod restore;
 mod samples;
 mod serving;
 mod signals;
@@ -45,14 +46,20 @@ pub use trend::{Trend, trend};
 /// Reads a log or an error text. `input` is the name that reports show. Never fails: a text
 /// without failures gives empty evidence.
 pub fn read(input: &str, text: &str) -> LogEvidence {
+    let restored = restore::restore(text);
+    let text = &*restored.text;
     let gathered = gather::gather(text);
     let failures = aftermath::settle(text, merge::merge(gathered.candidates), gathered.root_rank);
-    let samples = samples::read_samples(text);
-    let signals = signals::signals(gathered.phrases, &failures);
-    LogEvidence {
-        input: input.to_owned(),
-        failures: failures.into_iter().map(|candidate| candidate.failure).collect(),
-        signals,
-        samples,
+    let mut samples = samples::read_samples(text);
+    let mut signals = signals::signals(gathered.phrases, &failures);
+    let mut failures: Vec<_> = failures.into_iter().map(|candidate| candidate.failure).collect();
+    let lines = samples
+        .iter_mut()
+        .map(|sample| &mut sample.line)
+        .chain(signals.iter_mut().map(|signal| &mut signal.line))
+        .chain(failures.iter_mut().map(|failure| &mut failure.line));
+    for line in lines {
+        *line = restored.line(*line);
     }
+    LogEvidence { input: input.to_owned(), failures, signals, samples }
 }

@@ -156,6 +156,7 @@ fn phase_of_code(code: &str) -> Phase {
 patterns! {
     SERVER_TEXT = r"(?i)cache blocks|on startup is less than desired|KV cache is needed|Capture cuda graph failed|memory profiling|dummy requests|mem-fraction-static|stored in (?:the )?KV cache|tokens that can be stored|prefill tokens|Warming up model";
     LOADING_TEXT = r"(?i)Loading checkpoint|loading model|load_model|quantized model|allocate \w+ buffer|Loading (?:safetensors|weights)";
+    EVALUATION_TEXT = r"(?i)\b(?:during|while|in) (?:the )?(?:validat|evaluat)\w+|\b(?:validation|evaluation) (?:step|loop|phase|epoch)\b";
     COLLECTIVE_TEXT = r"(?i)NCCL";
 }
 
@@ -165,6 +166,8 @@ pub(crate) fn phase_of_message(message: &str) -> Phase {
         Phase::ServerStart
     } else if LOADING_TEXT.is_match(message) {
         Phase::Loading
+    } else if EVALUATION_TEXT.is_match(message) {
+        Phase::Evaluation
     } else if COLLECTIVE_TEXT.is_match(message) {
         Phase::Collective
     } else if message.to_ascii_lowercase().contains("generation error") {

@@ -52,7 +52,12 @@ const PLAIN: &[&str] = &[
     r"(?:ERROR|WARNING|INFO|CRITICAL):[\w.]+:",
     r"\[[\w./\\-]+\.(?:py|cc|cpp|cu|rs|go):\d+(?::\w+)?\]",
     r"\[?[\w./\\-]+\.(?:py|cc|cpp|cu|rs|go):\d+\]? ?[:-]?",
-    r"[|>+]", // quotes, exception groups, table borders
+    r"std(?:out|err) [FP](?: |$)",               // CRI
+    r"[\w.-]{1,64} [\w./()-]{1,64}\[\d{1,9}\]:", // syslog
+    r"[\w.-]{1,64} kernel:",
+    r"\[ {0,8}\d{1,9}\.\d{3,6}\]",         // dmesg
+    r"[\w.]{1,80}:[\w<>]{1,80}:\d{1,6} -", // loguru
+    r"[|>+]|•",                            // quotes, exception groups, table borders
     r"#{1,6} ",
     r"(?://|--?|\*) ",
     r"`{3}\w*",
@@ -89,7 +94,7 @@ pub(crate) fn strip(line: &str) -> Stripped<'_> {
     for _ in 0..MOST_PREFIXES {
         // A source line of a traceback may itself look like a prefix (`|`, `# note`).
         let indent = stripped.text.len() - stripped.text.trim_start().len();
-        if indent >= 4 && !stripped.text.trim_start().starts_with(['|', '+', '>']) {
+        if indent >= 4 && !stripped.text.trim_start().starts_with(['|', '+', '>', '[', '(']) {
             break;
         }
         if !patterns.any.is_match(stripped.text) {
@@ -144,6 +149,18 @@ mod tests {
             ("[Worker_TP3 pid=540] ERROR 11-19 21:10:38 [v1/x.py:671] E", "E", Some(3)),
             ("2021-12-08T01:25:15.387847564Z     output = input", "    output = input", None),
             ("14446.4s\t511\t06:50:28 [WARNING] HF: x", "HF: x", None),
+            (
+                "2025-02-03T04:05:06.789Z stderr F [rank4]: RuntimeError: x",
+                "RuntimeError: x",
+                Some(4),
+            ),
+            (
+                "Feb  3 04:05:06 host-9 job[17]: [rank4]:   File \"a.py\"",
+                "  File \"a.py\"",
+                Some(4),
+            ),
+            ("2025-02-03 04:05:06.789 | ERROR    | app.run:main:31 - [rank4]: x", "x", Some(4)),
+            ("      [rank4]: x", "x", Some(4)),
             ("trainer-1  | Killed", "Killed", None),
             ("# RuntimeError: x", "RuntimeError: x", None),
             ("> > RuntimeError: x", "RuntimeError: x", None),

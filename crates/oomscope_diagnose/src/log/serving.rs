@@ -11,7 +11,7 @@ patterns! {
     LESS_THAN = r"(?i)is less than desired GPU memory utilization";
     MODEL_LEN = r"(?i)KV cache is needed, which is larger than the available KV cache|max(?:imum)? (?:seq|model) len(?:gth)? ?\(\d+\) is larger than the maximum number of tokens that can be stored in (?:the )?KV cache";
     PROFILING = r"(?i)Error in memory profiling|warming up sampler with \d+ dummy requests";
-    SGLANG = r"(?i)Not enough memory[.;,]? ?Please try to increase --mem-fraction-static|Loading (?:the )?model .{0,60}mem-fraction-static|memory capacity is unbalanced";
+    SGLANG = r"(?i)Not enough memory[.;,]? ?Please try to increase --mem-fraction-static|Loading (?:the )?model .{0,60}mem-fraction-static|memory capacity is unbalanced|larger than the profiled value -\d";
     TGI = r"(?i)Not enough memory to handle \d+ (?:total|prefill) tokens|--max-batch-prefill-tokens";
     OFFLOADED = r"(?i)Some modules are dispatched on the CPU or the disk|enough GPU RAM to fit the quantized model";
 }

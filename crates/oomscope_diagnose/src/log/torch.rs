@@ -8,10 +8,10 @@ use super::figures::{Recognised, number_in, patterns, size_in};
 use super::units;
 
 patterns! {
-    HEAD = r"(?i)\b(CUDA|HIP|XPU|MPS)(?: backend)?[\s:]+out of memory|\b(CUDA|HIP|XPU)\b.{0,40}\bout of memory|(?:^|[^\w])(?:torch\.(?:cuda\.)?)?OutOfMemoryError\b|(?:MPS) backend";
+    HEAD = r"(?i)\b(CUDA|HIP|XPU|MPS|NPU|MLU|MUSA|HPU|SDAA|GCU)(?: backend)?[\s:]+out of memory|\b(CUDA|HIP|XPU)\b.{0,40}\bout of memory|(?:^|[^\w])(?:torch\.(?:cuda\.)?)?OutOfMemoryError\b|(?:MPS) backend";
     TRIED = r"(?i)Tried to allocate\s+({S})";
     ONE_EXABYTE = r"(?i)Tried to allocate more than 1EB";
-    DEVICE = r"(?i)\((?:GPU|XPU|device)\s+(\d{1,4})\s*[;,)]|\b(?:GPU|XPU)\s+(\d{1,4})\s+has a total|\bdevice\s+(\d{1,4})\s+would exceed|\bin replica \d+ on device\s+(\d{1,4})";
+    DEVICE = r"(?i)\((?:GPU|XPU|NPU|MLU|MUSA|HPU|device)\s+(\d{1,4})\s*[;,)]|\b(?:GPU|XPU|NPU|MUSA)\s+(\d{1,4});\s+{S}\s+total|\b(?:GPU|XPU|NPU|MUSA)\s+(\d{1,4})\s+has a total|\bdevice\s+(\d{1,4})\s+would exceed|\bin replica \d+ on device\s+(\d{1,4})";
     TOTAL = r"(?i)({S})\s+total\s+capac\w*";
     TOTAL_OF = r"(?i)total\s+capac\w*\s+of\s+({S})";
     ALREADY = r"(?i)({S})\s+already\s+allocated";

@@ -19,6 +19,7 @@ patterns! {
     ARROW = r"^-+> ?(\d{1,9})\b";
     EXCEPTION = r"^((?:[A-Za-z_][\w]*\.)*[A-Za-z_]*(?:Error|Exception|Exit|Interrupt|OutOfResources|Killed|Warning|Timeout|Abort|Stop\w*|Fault|Failure)\w*)(?:: ?(.*))?$";
     ANY_CLASS = r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: (.*))?$";
+    COMPOUND = r"\.|[a-z][A-Z]";
     CARETS = r"^[\s^~]+$";
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn read(text: &str, header: Span, taken: &mut Vec<usize>) -> Option<T
         {
             class.clone_into(&mut traceback.exception);
             traceback.span = next;
-            let joined = block::join(text, next, message, stripped.source);
+            let joined = block::join(text, next, message, stripped.source, 0);
             taken_lines(text, next, joined.last, taken);
             traceback.message = joined.message;
             traceback.last = joined.last;
@@ -146,6 +147,9 @@ fn exception_line(line: &str, is_flat: bool) -> Option<(&str, &str)> {
         return None;
     }
     let found = ANY_CLASS.captures(line)?;
+    if found.get(2).is_none() && !COMPOUND.is_match(line) {
+        return None; // a word of the page that the traceback was copied from
+    }
     Some((found.get(1)?.as_str(), found.get(2).map_or("", |message| message.as_str())))
 }
 

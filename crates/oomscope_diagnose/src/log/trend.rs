@@ -43,8 +43,22 @@ pub fn trend(log: &LogEvidence) -> Option<Trend> {
     {
         return Some(Trend::Rises { from: first, to: last });
     }
+    if is_steady(&series, grown) {
+        return Some(Trend::Rises { from: first, to: last });
+    }
     let flat = series.len() >= 4 && spread(&series).share_of(last.bytes) < 0.02;
     flat.then_some(Trend::Flat { at: last, samples: series.len() })
+}
+
+/// A short part of a long run shows little growth, but at every figure and evenly.
+fn is_steady(series: &[&MemorySample], grown: Bytes) -> bool {
+    const MANY: usize = 8;
+    let middle = series.get(series.len() / 2);
+    let (Some(first), Some(middle)) = (series.first(), middle) else { return false };
+    let early = middle.bytes.saturating_sub(first.bytes).share_of(grown);
+    series.len() >= MANY
+        && series.windows(2).all(|pair| matches!(pair, [a, b] if b.bytes > a.bytes))
+        && (0.35..0.65).contains(&early)
 }
 
 fn spread(series: &[&MemorySample]) -> Bytes {
@@ -79,5 +93,11 @@ mod tests {
         assert!(matches!(trend(&log(&[900, 901, 900, 902])), Some(Trend::Flat { samples: 4, .. })));
         assert_eq!(trend(&log(&[300, 900, 901, 902])), None);
         assert_eq!(trend(&log(&[300, 900])), None);
+        let part: Vec<u64> = (0..12).map(|step| 9000 + 31 * step).collect();
+        assert!(matches!(trend(&log(&part)), Some(Trend::Rises { .. })));
+        assert!(!matches!(
+            trend(&log(&[9000, 9090, 9100, 9101, 9102, 9103, 9104, 9105])),
+            Some(Trend::Rises { .. })
+        ));
     }
 }

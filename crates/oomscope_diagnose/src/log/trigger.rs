@@ -11,23 +11,25 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
         r"traceback \(most recent call last\)",
         r"ray::[^ ]+ \(pid=",
-        r"out\s+of\s+memory",
+        r"out{W}of{W}memory",
         r"out_of_memory",
         r"outofmemory",
         r"out of resource",
         r"outofresources",
         r"OOM[ !:_-]",
         r"OOMKilled",
-        r"tried\s+to\s+allocate",
-        r"already\s+allocated",
+        r"tried{W}to{W}allocate",
+        r"already{W}allocated",
         r"allowed memory",
         r"ALLOC_FAILED",
         r"resource.?exhausted",
-        r"cache blocks",
-        r"less than desired GPU",
-        r"KV cache is needed",
-        r"stored in (?:the )?KV cache",
-        r"not enough memory",
+        r"cache{W}blocks",
+        r"less{W}than{W}desired{W}GPU",
+        r"Free{W}memory{W}on{W}device",
+        r"KV{W}cache{W}is{W}needed",
+        r"stored{W}in{W}(?:the{W})?KV{W}cache",
+        r"profiled value -",
+        r"not{W}enough{W}memory",
         r"enough GPU RAM",
         r"memory capacity is unbalanced",
         r"dummy requests",
@@ -38,6 +40,13 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"CUDA c?alloc",
         r"DataLoader worker",
         r"bad_alloc",
+        r"posix_memalign|CPUAllocator",
+        r"of the memory on node",
+        r"of device memory",
+        r"of pinned memory",
+        r"STATUS_NOT_INITIALIZED",
+        r"process_(?:gpu_)?memory_fraction",
+        r"已杀死|已砍掉|強制終了|죽었음|Убито|Getötet|Processus arrêté|Terminado \(killed\)|Matado",
         r"MemoryError",
         r"find an engine to",
         r"valid cuDNN algorithm",
@@ -53,7 +62,7 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"oom[-_]reaper",
         r"killed",
         r"SIGKILL",
-        r"exit ?code\s*(?:=|:|is|was)?\s*(?:-9|137)",
+        r"exit ?code\W?\s*(?:=|:|is|was)?\s*(?:-9|137)",
         r"exit status 137",
         r"(?:status|code) (?:137|-9)",
         r"return code = -9",
@@ -79,10 +88,11 @@ static TRIGGERS: LazyLock<Regex> = LazyLock::new(|| {
         r"create_graph=True will create",
         r"running scaled_dot_product|flash.?att(?:entio)?n.{0,30}not (?:installed|available)",
     ];
-    ascii::compile(&format!("(?i){}", words.join("|")))
+    // A blank may have become a line break, with the mark of a quotation after it.
+    ascii::compile(&format!("(?i){}", words.join("|")).replace("{W}", r"[\s>#]+"))
 });
 
-/// Byte offsets of trigger words, in order.
-pub(crate) fn offsets(text: &str) -> impl Iterator<Item = usize> {
-    TRIGGERS.find_iter(text).map(|found| found.start())
+/// Where trigger words begin and end, in order.
+pub(crate) fn ranges(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
+    TRIGGERS.find_iter(text).map(|found| found.range())
 }

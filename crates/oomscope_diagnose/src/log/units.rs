@@ -22,7 +22,7 @@ const ABSURD: f64 = 9_223_372_036_854_775_808.0;
 /// `14.75 GiB` to bytes; `None` for what is no size or cannot be one.
 pub(crate) fn size(text: &str) -> Option<Bytes> {
     let parts = PARTS.captures(text)?;
-    let number: f64 = parts.get(1)?.as_str().replace(',', "").parse().ok()?;
+    let number = number(parts.get(1)?.as_str())?;
     let unit = parts.get(2)?.as_str().to_ascii_lowercase();
     let scale: u64 = match unit.as_str() {
         "" | "b" | "byte" | "bytes" => 1,
@@ -38,6 +38,14 @@ pub(crate) fn size(text: &str) -> Option<Bytes> {
     (bytes.is_finite() && bytes < ABSURD).then(|| Bytes(bytes.round() as u64))
 }
 
+/// `1,024` groups its thousands, `1900,00` is how half of Europe prints a decimal.
+fn number(digits: &str) -> Option<f64> {
+    let is_decimal = !digits.contains('.')
+        && digits.matches(',').count() == 1
+        && digits.rsplit(',').next().is_some_and(|last| last.len() != 3);
+    digits.replace(',', if is_decimal { "." } else { "" }).parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::size;
@@ -50,6 +58,8 @@ mod tests {
             ("1.5GiB", 3 << 29),
             ("0 bytes", 0),
             ("1,024 bytes", 1024),
+            ("640,50 MiB", 671_612_928),
+            ("2,147,483,648 bytes", 2 << 30),
             ("192.00 MB", 192 << 20),
             ("3.125000GB", 3_355_443_200),
             ("18.75G", 20_132_659_200),

@@ -133,7 +133,15 @@ pub(crate) fn four_parts(
             };
         }
     };
-    let remedy = (causes::rule(cause).remedy)(context);
+    let remedy = if cause == Cause::Unknown && !super::escalate::has_snapshots(context) {
+        causes::Remedy {
+            fix: "Give more evidence, then diagnose again: the whole log from the start of the program, with the library's own account of what it allocated.".to_owned(),
+            verification: "`oomscope diagnose run.log` then names the cause.".to_owned(),
+            prevention: "Log what is allocated and what is free once a step; a failure then explains itself.".to_owned(),
+        }
+    } else {
+        (causes::rule(cause).remedy)(context)
+    };
     FourParts {
         root_cause: root_cause(context, verdict, assessments),
         fix: remedy.fix,

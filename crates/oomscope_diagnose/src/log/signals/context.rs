@@ -5,6 +5,7 @@ use oomscope_model::{Bytes, Cause, Failure, Phase, Signal};
 
 use crate::log::figures::patterns;
 use crate::log::gather::Candidate;
+use crate::log::host;
 
 patterns! {
     GATHERING = r"(?i)nested_concat|nested_xla|new_full\(new_shape, ?padding_index|torch_pad_and_concatenate|(?:all_)?(?:outputs?|outs|preds?|predictions|logits|embeddings?|feat(?:ure)?s|results|hidden_states)\w*\s*(?:\.append\(|=\s*torch\.(?:cat|stack)\()|torch\.(?:cat|stack)\(\s*(?:all_|self\.)?(?:outputs?|outs|preds?|predictions|logits|embed\w*|feats?|features|results)\b";
@@ -22,6 +23,7 @@ pub(super) fn signals(phrases: &[Signal], failures: &[Candidate]) -> Vec<Signal>
     for candidate in failures.iter().filter(|candidate| !candidate.failure.follows_another) {
         if candidate.failure.memory.as_ref().is_some_and(|memory| memory.is_memory_error) {
             of_frames(candidate, &mut found);
+            of_absurd_size(&candidate.failure, &mut found);
             of_earlier_assert(phrases, &candidate.failure, &mut found);
         }
     }
@@ -47,6 +49,20 @@ fn asks_for_much(failure: &Failure) -> bool {
         (Some(requested), Some(capacity)) => requested.share_of(capacity) > 0.1,
         _ => true,
     })
+}
+
+/// No device holds this: whoever computed the size overflowed, or read it from the wrong place.
+const ABSURD: Bytes = Bytes(1 << 50);
+
+fn of_absurd_size(failure: &Failure, found: &mut Vec<Signal>) {
+    let requested = failure.memory.as_ref().and_then(|memory| memory.requested);
+    if let Some(requested) = requested.filter(|requested| *requested >= ABSURD)
+        && host::blames_host(&failure.message).is_none()
+    {
+        let what =
+            format!("no device holds the {requested} asked for: a size computation went wrong");
+        push(found, Decisive(Cause::NotOutOfMemory), failure.line, what);
+    }
 }
 
 fn of_frames(candidate: &Candidate, found: &mut Vec<Signal>) {

@@ -67,6 +67,11 @@ const PHRASES: &[Phrase] = &[
         "SGLang's static memory fraction leaves no room for its cache",
     ),
     phrase(
+        r"(?i)larger than the profiled value -(\d+)",
+        Decisive(Cause::ServingBudget),
+        "SGLang's memory plan leaves room for -{1} tokens: the weights already exceed it",
+    ),
+    phrase(
         r"(?i)memory capacity is unbalanced",
         Decisive(Cause::OtherProcess),
         "SGLang finds one of its GPUs occupied by another process",
@@ -95,6 +100,21 @@ const PHRASES: &[Phrase] = &[
         r"(?i)(?:unable to|failed to) allocate (?:CUDA|ROCm|Vulkan|Metal|SYCL)\w* buffer|error loading model",
         Supports(Cause::ModelTooLarge),
         "the loader could not get a buffer for the weights",
+    ),
+    phrase(
+        r"(?i)alloc_tensor_range: failed to allocate|error loading model: unable to allocate|load_tensors: .{0,40}(?:unable|failed) to allocate",
+        Decisive(Cause::ModelTooLarge),
+        "llama.cpp could not get the buffer for the model's weights",
+    ),
+    phrase(
+        r"(?i)per_process_(?:gpu_)?memory_fraction\b",
+        Supports(Cause::MemoryCap),
+        "the text names a memory fraction that is set for this process",
+    ),
+    phrase(
+        r"(?i)RMM failure.{0,160}Maximum pool size exceeded|\brmm\b.{0,120}maximum pool size exceeded",
+        Supports(Cause::MemoryCap),
+        "RMM's pool has reached the size that it was given",
     ),
     phrase(
         r"(?i)failed to allocate buffer for kv cache",
@@ -137,9 +157,14 @@ const PHRASES: &[Phrase] = &[
         "NCCL itself could not get {1} bytes from the device",
     ),
     phrase(
-        r"(?i)NCCL.{0,160}Cuda failure[^a-z]{0,8}out of memory",
+        r"(?i)Cuda failure[^a-z]{0,8}out of memory",
         Decisive(Cause::NonTorchMemory),
         "NCCL's own allocation failed: memory outside PyTorch's allocator",
+    ),
+    phrase(
+        r"(?i)OOMKilled\W{1,6}(?:false|no)\b",
+        Contradicts(Cause::HostMemory),
+        "the container's state says that it was not killed for memory",
     ),
     phrase(
         r"(?i)Error while creating shared memory segment",
@@ -197,7 +222,12 @@ const PHRASES: &[Phrase] = &[
         "expandable segments are on, which removes most fragmentation",
     ),
     phrase(
-        r"(?i)Error out of memory at line \d+",
+        r"\b(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_NOT_INITIALIZED",
+        Supports(Cause::NotOutOfMemory),
+        "{1} could not make its handle: a mismatch of versions or an earlier device error, as often as too little memory",
+    ),
+    phrase(
+        r"(?i)out of memory at line \d+ in file",
         Supports(Cause::NonTorchMemory),
         "bitsandbytes allocated outside PyTorch's allocator and was refused",
     ),
