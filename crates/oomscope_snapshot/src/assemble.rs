@@ -70,15 +70,29 @@ fn runs<'m>(machine: &'m Machine, list: u32) -> impl Iterator<Item = Run> + 'm {
     })
 }
 
+/// A list's runs of one kind, cut to the budget. Each run looked at costs one, whatever its kind,
+/// and each item of a wanted one: many lists may refer to one of many runs.
+fn affordable_runs(machine: &Machine, list: u32, items: Item, budget: &mut usize) -> Vec<Run> {
+    let mut wanted = Vec::new();
+    for run in runs(machine, list) {
+        let Some(left) = budget.checked_sub(1) else { break };
+        *budget = left;
+        if run.items == items {
+            let len = run.len.min(u32::try_from(*budget).unwrap_or(u32::MAX));
+            *budget -= len as usize;
+            wanted.push(Run { len, ..run });
+        }
+    }
+    wanted
+}
+
 /// The ids of a list's items of one kind, as far as the budget reaches.
 fn ids(machine: &Machine, list: Option<u32>, items: Item, budget: &mut usize) -> Vec<u32> {
     let Some(list) = list else { return Vec::new() };
-    let ids = runs(machine, list)
-        .filter(|run| run.items == items)
-        .flat_map(|run| run.start..run.start.saturating_add(run.len));
-    let ids: Vec<u32> = ids.take(*budget).collect();
-    *budget -= ids.len();
-    ids
+    affordable_runs(machine, list, items, budget)
+        .into_iter()
+        .flat_map(|run| run.start..run.start.saturating_add(run.len))
+        .collect()
 }
 
 fn repeated(what: &str) -> ReadProblem {
@@ -169,10 +183,8 @@ fn traces(
     problems: &mut Vec<ReadProblem>,
 ) -> Vec<Trace> {
     let lists = ids(machine, top.traces, Item::List, budget);
-    let parts: Vec<Vec<Run>> = lists
-        .iter()
-        .map(|&list| runs(machine, list).filter(|run| run.items == Item::Event).collect())
-        .collect();
+    let parts: Vec<Vec<Run>> =
+        lists.iter().map(|&list| affordable_runs(machine, list, Item::Event, budget)).collect();
     let filled = parts.iter().filter(|runs| !runs.is_empty()).count();
     let mut traces = Vec::with_capacity(parts.len());
     for (runs, device) in parts.iter().zip(0_u32..) {
@@ -186,9 +198,7 @@ fn traces(
             runs => {
                 let mut rows = Rows::default();
                 for run in runs {
-                    let len = (run.len as usize).min(*budget);
-                    *budget -= len;
-                    rows.copy_from(&machine.rows, run.start as usize, len);
+                    rows.copy_from(&machine.rows, run.start as usize, run.len as usize);
                 }
                 rows
             }
@@ -197,6 +207,9 @@ fn traces(
     }
     if *budget == 0 && problems.is_empty() {
         problems.push(repeated("events"));
+    }
+    if machine.interner.is_full() {
+        problems.push(repeated("names of frames"));
     }
     traces
 }

@@ -10,6 +10,8 @@ use crate::word::Word;
 
 /// Distinct unknown words that are counted by name.
 const MOST_UNKNOWN: usize = 64;
+/// Bytes by which an unknown word is known.
+const LONGEST_UNKNOWN: u32 = 80;
 
 /// What a list is, by the items seen so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +117,11 @@ impl Machine<'_> {
 
     pub(crate) fn intern_frame(&mut self, index: u32) -> Option<FrameId> {
         let frame = self.frames.get_mut(index as usize)?;
-        if frame.interned.is_none() {
+        if frame.interned.is_none() && !self.interner.is_full() {
             let text = |text: Option<Text>| text.map(|text| text.resolve(self.input));
             let (file, function) = (text(frame.file), text(frame.function));
             let (file, function) = (file.unwrap_or_default(), function.unwrap_or_default());
-            frame.interned = Some(self.interner.frame(&file, &function, frame.line));
+            frame.interned = self.interner.frame(&file, &function, frame.line);
         }
         frame.interned
     }
@@ -328,11 +330,11 @@ impl Machine<'_> {
     }
 
     fn count_unknown(&mut self, word: Text) {
-        let text = word.resolve(self.input);
+        let text = word.cut_to(LONGEST_UNKNOWN).resolve(self.input);
         if let Some((_, count)) = self.unknown.iter_mut().find(|(known, _)| *known == text) {
             *count += 1;
         } else if self.unknown.len() < MOST_UNKNOWN {
-            self.unknown.push((text.chars().take(80).collect(), 1));
+            self.unknown.push((text.into_owned(), 1));
         }
     }
 }

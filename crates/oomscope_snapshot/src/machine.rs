@@ -26,6 +26,7 @@ pub(crate) enum Damage {
 const DEEPEST: usize = 4096;
 /// Real files push two thousand values before they collect them.
 const MOST_VALUES: usize = 1 << 23;
+
 /// The state of reading one input.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
@@ -72,7 +73,7 @@ impl<'a> Machine<'a> {
             blocks: Vec::new(),
             tops: Vec::new(),
             rows: Rows::default(),
-            interner: StackInterner::default(),
+            interner: StackInterner::for_input_of(input.len()),
             has_compile_context: false,
             has_user_metadata: false,
             unknown: Vec::new(),

@@ -66,9 +66,12 @@ impl Stacks {
 }
 
 /// Builds [`Stacks`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StackInterner {
     stacks: Stacks,
+    /// Bytes that the texts of frames may still take: one text can be the name of many frames.
+    room: usize,
+    is_full: bool,
     by_edge: FxHashMap<u64, u32>,
     // Keyed with random state: the strings are the input's own.
     texts: HashMap<Box<str>, u32>,
@@ -76,14 +79,40 @@ pub(crate) struct StackInterner {
 }
 
 impl StackInterner {
-    pub(crate) fn frame(&mut self, file: &str, function: &str, line: u32) -> FrameId {
+    /// For an input of `len` bytes. Real files spend 20 bytes or more on a frame, whose names take
+    /// a few hundred.
+    pub(crate) fn for_input_of(len: usize) -> StackInterner {
+        StackInterner {
+            stacks: Stacks::default(),
+            room: len.saturating_mul(16).saturating_add(16 << 20),
+            is_full: false,
+            by_edge: FxHashMap::default(),
+            texts: HashMap::default(),
+            by_parts: FxHashMap::default(),
+        }
+    }
+
+    /// The id of a frame; `None` once the names of frames outgrow the input.
+    pub(crate) fn frame(&mut self, file: &str, function: &str, line: u32) -> Option<FrameId> {
         let parts = (self.text(file), self.text(function), line);
+        if let Some(&known) = self.by_parts.get(&parts) {
+            return Some(known);
+        }
+        let Some(room) = self.room.checked_sub(file.len() + function.len()) else {
+            self.is_full = true;
+            return None;
+        };
+        self.room = room;
         let next = FrameId(self.stacks.frames.len() as u32);
-        let frames = &mut self.stacks.frames;
-        *self.by_parts.entry(parts).or_insert_with(|| {
-            frames.push(Frame { file: file.to_owned(), line, function: function.to_owned() });
-            next
-        })
+        let frame = Frame { file: file.to_owned(), line, function: function.to_owned() };
+        self.stacks.frames.push(frame);
+        self.by_parts.insert(parts, next);
+        Some(next)
+    }
+
+    /// Whether a frame was refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The stack of `frames`, outermost first.
@@ -130,10 +159,10 @@ mod tests {
 
     #[test]
     fn equal_stacks_have_equal_ids_and_share_their_callers() {
-        let mut interner = StackInterner::default();
-        let main = interner.frame("train.py", "main", 1);
-        let step = interner.frame("train.py", "step", 2);
-        let loss = interner.frame("train.py", "loss", 3);
+        let mut interner = StackInterner::for_input_of(0);
+        let frames = [("main", 1), ("step", 2), ("loss", 3)];
+        let [main, step, loss] =
+            frames.map(|(name, line)| interner.frame("train.py", name, line).expect("room"));
         let one = interner.stack([main, step, loss].into_iter());
         let same = interner.stack([main, step, loss].into_iter());
         let other = interner.stack([main, step].into_iter());

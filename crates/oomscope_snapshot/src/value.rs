@@ -71,12 +71,19 @@ pub(crate) enum Escaping {
     Json,
 }
 
+/// Longer strings are no keys, file names or function names: `PATH_MAX` on Linux.
+const LONGEST: usize = 1 << 12;
+
 impl Text {
     pub(crate) fn new(input: &[u8], start: usize, len: usize, escaping: Escaping) -> Text {
-        // Longer strings are no keys, file names or function names.
-        let len = len.min(1 << 16);
+        let len = len.min(LONGEST);
         let bytes = input.get(start..start.saturating_add(len)).unwrap_or_default();
         Text { start: start as u64, len: len as u32, word: classify(bytes), escaping }
+    }
+
+    /// Its first `len` bytes.
+    pub(crate) fn cut_to(self, len: u32) -> Text {
+        Text { len: self.len.min(len), ..self }
     }
 
     pub(crate) fn resolve(self, input: &[u8]) -> Cow<'_, str> {

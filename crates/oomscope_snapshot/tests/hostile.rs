@@ -143,6 +143,88 @@ fn a_memo_bomb_stays_small() {
     assert_eq!(snapshot.problems.len(), 1);
 }
 
+/// Writes a string of up to 255 bytes.
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    bytes.push(0x8c);
+    bytes.push(u8::try_from(text.len()).expect("short"));
+    bytes.extend(text.as_bytes());
+}
+
+#[test]
+fn many_lists_that_share_one_of_many_runs_cost_no_square() {
+    // device_traces = [runs] * 200 000, runs = [event] * 200 000; each reference is two bytes.
+    let mut bytes = b"\x80\x04}(".to_vec();
+    put(&mut bytes, "event");
+    bytes.extend(b"}\x94(");
+    put(&mut bytes, "action");
+    put(&mut bytes, "alloc");
+    bytes.push(b'u');
+    put(&mut bytes, "runs");
+    bytes.extend(b"]\x94(");
+    bytes.extend(b"h\x00".repeat(200_000));
+    bytes.push(b'e');
+    put(&mut bytes, "device_traces");
+    bytes.extend(b"](");
+    bytes.extend(b"h\x01".repeat(200_000));
+    bytes.extend(b"eu.");
+    let snapshot = read(&bytes).expect("the outermost dict is read");
+    let events: usize = snapshot.traces.iter().map(Trace::len).sum();
+    assert!(events <= bytes.len(), "{events} events from {} bytes", bytes.len());
+    assert_eq!(snapshot.problems.len(), 1);
+}
+
+#[test]
+fn many_segments_that_share_a_list_of_no_blocks_cost_no_square() {
+    let mut bytes = b"\x80\x04}(".to_vec();
+    put(&mut bytes, "event");
+    bytes.extend(b"}\x94(");
+    put(&mut bytes, "action");
+    put(&mut bytes, "alloc");
+    bytes.push(b'u');
+    put(&mut bytes, "runs");
+    bytes.extend(b"]\x94(");
+    bytes.extend(b"h\x00".repeat(500_000));
+    bytes.push(b'e');
+    // As values: as keys they would make the outermost dict a segment.
+    for key in ["address", "blocks"] {
+        put(&mut bytes, "word");
+        put(&mut bytes, key);
+        bytes.push(0x94);
+    }
+    put(&mut bytes, "segments");
+    bytes.extend(b"](");
+    bytes.extend(b"}(h\x02K\x00h\x03h\x01u".repeat(100_000));
+    bytes.extend(b"eu.");
+    let snapshot = read(&bytes).expect("the outermost dict is read");
+    assert_eq!(snapshot.segments.len(), 100_000);
+    assert_eq!(snapshot.problems.len(), 1);
+}
+
+#[test]
+fn a_long_name_shared_by_many_frames_is_not_copied_without_bound() {
+    let name = Node::Shared(Rc::new(Node::Text("x".repeat(60_000))));
+    let frames = (0..100_000).map(|line| {
+        Node::Dict(vec![("filename", name.clone()), ("name", name.clone()), ("line", line.into())])
+    });
+    let trace = vec![event("alloc", 0, 512, Node::List(frames.collect()))];
+    let bytes = snapshot(Vec::new(), vec![trace]);
+    let snapshot = read(&bytes).expect("the file is whole");
+    let stack = snapshot.traces[0].iter().next().expect("one event").1.stack;
+    let names: usize =
+        snapshot.stacks.frames_of(stack).map(|frame| frame.file.len() + frame.function.len()).sum();
+    assert!(names <= bytes.len() * 16 + (16 << 20), "{names} bytes of names");
+    assert_eq!(snapshot.problems.len(), 1);
+}
+
+#[test]
+fn an_unknown_word_that_is_long_is_counted_as_one() {
+    let long: &'static str = "long".repeat(50).leak();
+    let odd = Node::Dict(vec![("action", "alloc".into()), (long, Node::None)]);
+    let snapshot = read(&snapshot(Vec::new(), vec![vec![odd; 3]])).expect("whole");
+    assert_eq!(snapshot.unknown.len(), 1);
+    assert_eq!((snapshot.unknown[0].word.len(), snapshot.unknown[0].count), (80, 3));
+}
+
 #[test]
 fn a_shared_event_counts_each_time_and_shared_settings_are_read() {
     let shared = Node::Shared(Rc::new(event("alloc", 512, 512, Node::List(Vec::new()))));

@@ -237,7 +237,7 @@ impl<'a> Walker<'a, '_> {
         if let Some(path) = &callee.path
             && let Some(value) = self.apply_torch(call, path, arguments)
         {
-            return value;
+            return self.as_recorded(value);
         }
         match callee.value.kind {
             Kind::Class(class) => {

@@ -1,8 +1,9 @@
 //! The value of an expression.
 
-use ruff_python_ast::{Comprehension, Expr, Number};
+use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
+use crate::facts::Mode;
 use crate::imports::dotted;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
@@ -32,6 +33,12 @@ impl<'a> Walker<'a, '_> {
         value
     }
 
+    /// The result of an operation: without a graph where grad mode is off.
+    pub(crate) fn as_recorded(&self, value: Value) -> Value {
+        let is_one_tensor = matches!(value.kind, Kind::Tensor | Kind::Unknown);
+        if self.mode == Mode::Off && is_one_tensor { value.without_graph() } else { value }
+    }
+
     fn evaluate_all(&mut self, elements: &'a [Expr]) -> Vec<Value> {
         elements.iter().map(|element| self.evaluate(element)).collect()
     }
@@ -56,7 +63,7 @@ impl<'a> Walker<'a, '_> {
                 if matches!(left.kind, Kind::List) && matches!(right.kind, Kind::List) {
                     value.kind = Kind::List;
                 }
-                value
+                self.as_recorded(value)
             }
             Expr::UnaryOp(op) => {
                 let value = self.evaluate(&op.operand);
@@ -167,8 +174,15 @@ impl<'a> Walker<'a, '_> {
                 let value = self.evaluate(&comp.value);
                 Value { kind: Kind::Dict, scalar: false, ..value }
             }
-            Expr::FString(_)
-            | Expr::TString(_)
+            Expr::FString(text) => {
+                for part in text.value.elements() {
+                    if let InterpolatedStringElement::Interpolation(part) = part {
+                        self.evaluate(&part.expression);
+                    }
+                }
+                Value::plain()
+            }
+            Expr::TString(_)
             | Expr::StringLiteral(_)
             | Expr::BytesLiteral(_)
             | Expr::NumberLiteral(_)

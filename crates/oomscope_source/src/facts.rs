@@ -4,6 +4,8 @@ use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::TextRange;
 
 use crate::index::{ClassId, FunctionId};
+use crate::search::called_name;
+use crate::torch_api;
 use crate::value::{Bits, Value};
 
 /// Whether autograd records, as far as the function's own text says.
@@ -77,6 +79,9 @@ pub(crate) struct Store<'a> {
     pub(crate) outlives_loop: bool,
     /// Graphs consumed when it is stored.
     pub(crate) consumed: Bits,
+    /// Whether the value was computed from what the container held before, with its graph:
+    /// a moving average, a hidden state.
+    pub(crate) is_carried: bool,
 }
 
 /// A call, with what is known of it.
@@ -186,8 +191,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) containers: Vec<Container>,
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
-    /// Attribute names that are reset in loops or after use.
-    pub(crate) cleared: Vec<String>,
+    /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.
+    pub(crate) read_as_tensors: Bits,
+    /// Last names of containers that are made anew or lose elements.
+    pub(crate) emptied: Vec<String>,
     /// Origins by graph number.
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
@@ -208,6 +215,23 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// Finds [`Facts::read_as_tensors`] from the calls.
+    pub(crate) fn find_tensor_reads(&mut self) {
+        for call in &self.calls {
+            let is_torch = call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
+            let name = called_name(call.call);
+            if is_torch && !torch_api::CREATES.contains(&name) {
+                for (_, value) in &call.arguments {
+                    self.read_as_tensors = self.read_as_tensors.union(value.containers);
+                }
+            } else if torch_api::ONLY_OF_TENSORS.contains(&name)
+                && let Some(receiver) = &call.receiver
+            {
+                self.read_as_tensors = self.read_as_tensors.union(receiver.containers);
+            }
+        }
+    }
+
     /// Whether `inner` is `outer` or inside it.
     pub(crate) fn loop_within(&self, inner: Option<usize>, outer: usize) -> bool {
         let mut at = inner;

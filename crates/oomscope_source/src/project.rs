@@ -1,13 +1,17 @@
 //! The passes over all files, and what the rules see of them.
 
 use oomscope_model::{Finding, FunctionFact, GradMode, SourceFile};
+use ruff_python_ast::Expr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
-use crate::facts::{Facts, Mode, Summary};
+use crate::facts::{Container, Facts, Mode, Summary};
+use crate::imports::dotted;
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rules::rules;
+use crate::search::called_name;
+use crate::store::is_bounded_queue;
 use crate::torch_api;
 use crate::walk::{Knowledge, walk_function};
 
@@ -21,6 +25,15 @@ pub(crate) struct Project<'a> {
     pub(crate) repeated: FxHashMap<FunctionId, CallSite>,
     /// Attributes whose values reach a backward, by last name.
     pub(crate) consumed_attributes: FxHashSet<String>,
+    /// Containers whose elements are read as tensors, by last name.
+    pub(crate) read_as_tensors: FxHashSet<String>,
+    /// Containers that lose elements or are made anew after their object was made, by last name.
+    pub(crate) emptied: FxHashSet<String>,
+    /// Attributes with several assignments after their object was made, or detached in place, by
+    /// last name.
+    pub(crate) rewritten: FxHashSet<String>,
+    /// Queues of a fixed length, by last name.
+    pub(crate) bounded: FxHashSet<String>,
 }
 
 /// Analyses parsed files; the texts of the result are left empty.
@@ -83,7 +96,14 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let facts = walk_all(&index, &mut knowledge);
     let sites = call_sites(&index, &facts);
     let repeated = repeated(&index, &sites);
-    let consumed_attributes = consumed_attributes(&facts);
+    let consumed_attributes = container_names(&facts, |_, _, container| container.consumed);
+    // Higher numbers share a place in the set.
+    let read_as_tensors = container_names(&facts, |facts, number, _| {
+        number < 63 && facts.read_as_tensors.contains(number)
+    });
+    let emptied = emptied(&index, &facts);
+    let rewritten = rewritten(&index, &facts);
+    let bounded = bounded(&facts);
     Project {
         index,
         facts,
@@ -92,6 +112,10 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         sites,
         repeated,
         consumed_attributes,
+        read_as_tensors,
+        emptied,
+        rewritten,
+        bounded,
     }
 }
 
@@ -113,12 +137,71 @@ fn walk_all<'a>(index: &Index<'a>, knowledge: &mut Knowledge) -> Vec<Facts<'a>> 
     index.function_ids().map(|id| walk_function(index, knowledge, id)).collect()
 }
 
-fn consumed_attributes(facts: &[Facts<'_>]) -> FxHashSet<String> {
+/// Last names of the containers of all functions that fulfil a condition.
+fn container_names(
+    facts: &[Facts<'_>],
+    condition: impl Fn(&Facts<'_>, usize, &Container) -> bool,
+) -> FxHashSet<String> {
+    let mut names = FxHashSet::default();
+    for facts in facts {
+        let containers = facts.containers.iter().enumerate();
+        let wanted = containers.filter(|(number, container)| condition(facts, *number, container));
+        names.extend(wanted.map(|(_, container)| last_name(&container.name)));
+    }
+    names
+}
+
+fn last_name(path: &str) -> String {
+    path.rsplit('.').next().unwrap_or(path).to_owned()
+}
+
+fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
+    index
+        .functions
+        .iter()
+        .zip(facts)
+        .filter(|(function, _)| function.name != "__init__")
+        .flat_map(|(_, facts)| facts.emptied.iter().cloned())
+        .collect()
+}
+
+fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
+    let mut assigned: FxHashSet<String> = FxHashSet::default();
+    // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
+    let mut again = container_names(facts, |facts, number, _| {
+        number < 63
+            && facts.calls.iter().any(|call| {
+                let mut given = call.arguments.iter().map(|(_, value)| value);
+                call.is_statement && given.any(|value| value.containers.contains(number))
+                    || called_name(call.call) == "detach_"
+                        && call.receiver.as_ref().is_some_and(|r| r.containers.contains(number))
+            })
+    });
+    let later = index.functions.iter().zip(facts).filter(|(f, _)| f.name != "__init__");
+    for assignment in later.flat_map(|(_, facts)| &facts.assignments) {
+        let targets = match assignment.target {
+            Expr::Tuple(tuple) => tuple.elts.as_slice(),
+            Expr::List(list) => list.elts.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for target in targets {
+            if let Expr::Attribute(attribute) = target
+                && !assigned.insert(attribute.attr.to_string())
+            {
+                again.insert(attribute.attr.to_string());
+            }
+        }
+    }
+    again
+}
+
+fn bounded(facts: &[Facts<'_>]) -> FxHashSet<String> {
     facts
         .iter()
-        .flat_map(|facts| &facts.containers)
-        .filter(|container| container.consumed)
-        .map(|container| container.name.rsplit('.').next().unwrap_or(&container.name).to_owned())
+        .flat_map(|facts| &facts.assignments)
+        .filter(|assignment| is_bounded_queue(assignment.value))
+        .filter_map(|assignment| dotted(assignment.target))
+        .map(|path| last_name(&path))
         .collect()
 }
 
@@ -179,7 +262,10 @@ impl<'a> Project<'a> {
 }
 
 /// Whether the function is a module's forward, or computes a loss for somebody else's backward.
-pub(crate) fn feeds_backward(function: &Function<'_>) -> bool {
+pub(crate) fn feeds_backward(function: &Function<'_>, facts: &Facts<'_>) -> bool {
+    if facts.runs_backward {
+        return false;
+    }
     let lower = function.name.to_ascii_lowercase();
     matches!(function.name, "forward" | "__call__" | "training_step" | "closure")
         || lower.starts_with("forward")

@@ -36,7 +36,7 @@ pub(crate) fn retained(
     let handed_on = facts.returned.contains_all(may);
     let loops = loop_steps(project, id, facts, store)?;
     if store.owner == Owner::Local {
-        if feeds_backward(function) {
+        if feeds_backward(function, facts) {
             return None;
         }
         let relevant = facts.loops_around(store.in_loop).find(|(number, this)| {
@@ -56,7 +56,7 @@ pub(crate) fn retained(
         if project.consumed_attributes.contains(&store.target_name) {
             return None;
         }
-        if feeds_backward(function) && !freed {
+        if feeds_backward(function, facts) && !freed {
             return None;
         }
         if handed_on && !evaluates && !freed && store.owner != Owner::Object {
@@ -76,6 +76,24 @@ pub(crate) fn retained(
         held: if nodes { Held::Nodes } else { Held::Activations },
         path,
     })
+}
+
+/// What a fix appends to a kept value: `.item()` for one number, unless it is read as a tensor
+/// later; `other` for the rest.
+pub(crate) fn ending(
+    project: &Project<'_>,
+    facts: &Facts<'_>,
+    store: &Store<'_>,
+    value: &Value,
+    other: &'static str,
+) -> &'static str {
+    if !value.scalar {
+        return other;
+    }
+    let here = store.container.is_some_and(|number| facts.read_as_tensors.contains(number));
+    let elsewhere =
+        store.owner != Owner::Local && project.read_as_tensors.contains(&store.target_name);
+    if here || elsewhere { ".detach()" } else { ".item()" }
 }
 
 /// The graphs of the stored parts that are attached; none where nothing is.

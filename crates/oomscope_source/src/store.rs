@@ -6,6 +6,7 @@ use ruff_text_size::{Ranged, TextRange};
 use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
 use crate::imports::dotted;
+use crate::search::called_name;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -36,7 +37,8 @@ impl<'a> Walker<'a, '_> {
         self.rebind(target, new);
     }
 
-    /// `x = x + v`, `x = torch.cat((x, v))`: true if it was one and has been recorded.
+    /// `x = x + v`, `x = m * x + v`, `x = torch.cat((x, v))`: true if it was one and has been
+    /// recorded.
     pub(crate) fn store_rebound(
         &mut self,
         target: &'a Expr,
@@ -116,7 +118,7 @@ impl<'a> Walker<'a, '_> {
                     if let Some(container) = self.facts.containers.get_mut(container) {
                         container.made_in = None;
                     }
-                    self.facts.cleared.push(attribute.attr.to_string());
+                    self.facts.emptied.push(attribute.attr.to_string());
                     learnt = Value { kind: value.kind.clone(), ..Value::of_kind(Kind::Unknown) };
                 }
                 if let Some(class) = Self::class_of(&owner) {
@@ -141,6 +143,10 @@ impl<'a> Walker<'a, '_> {
         let stored = match attribute.attr.as_str() {
             "append" | "extend" | "appendleft" | "add" => arguments.first(),
             "insert" => arguments.get(1),
+            "pop" | "popleft" | "popitem" | "remove" => {
+                self.facts.emptied.push(last_name(container_base(receiver)));
+                return;
+            }
             _ => return,
         };
         let Some((expr, value)) = stored else { return };
@@ -159,7 +165,7 @@ impl<'a> Walker<'a, '_> {
     pub(crate) fn clear_container(&mut self, receiver: &'a Expr) {
         let base = container_base(receiver);
         let name = last_name(base);
-        self.facts.cleared.push(name);
+        self.facts.emptied.push(name);
         if let Some(number) = self.container_of(base)
             && let Some(container) = self.facts.containers.get_mut(number)
         {
@@ -181,14 +187,9 @@ impl<'a> Walker<'a, '_> {
             | Expr::NumberLiteral(_)
             | Expr::NoneLiteral(_) => true,
             Expr::Call(call) => {
-                let bounded = call
-                    .arguments
-                    .keywords
-                    .iter()
-                    .any(|k| k.arg.as_ref().is_some_and(|arg| arg.as_str() == "maxlen"));
                 let path = dotted(&call.func).unwrap_or_default();
                 let last = path.rsplit('.').next().unwrap_or(&path);
-                !bounded
+                !is_bounded_queue(expr)
                     && matches!(
                         last,
                         "list"
@@ -266,6 +267,10 @@ impl<'a> Walker<'a, '_> {
         let owner = self.owner_of(&path);
         let container = self.container_of(target);
         let mut outlives_loop = owner != Owner::Local;
+        // Higher numbers share a place in the set.
+        let is_carried =
+            matches!(kind, StoreKind::Attribute | StoreKind::Subscript | StoreKind::FixedKey)
+                && container.is_some_and(|number| number < 63 && value.containers.contains(number));
         if let Some(number) = container
             && let Some(kept) = self.facts.containers.get_mut(number)
         {
@@ -287,7 +292,12 @@ impl<'a> Walker<'a, '_> {
             for parameter in value.params.iter() {
                 self.summary.keeps.push(Kept {
                     parameter,
-                    kind,
+                    // What is mixed into a mean grows; a state that is handed on does not.
+                    kind: if is_carried && kind != StoreKind::Attribute {
+                        StoreKind::Accumulate
+                    } else {
+                        kind
+                    },
                     target: path.clone(),
                     target_name: target_name.clone(),
                     range,
@@ -319,6 +329,7 @@ impl<'a> Walker<'a, '_> {
             in_loop: self.in_loop,
             outlives_loop,
             consumed: self.names.consumed,
+            is_carried,
         });
     }
 
@@ -349,6 +360,14 @@ impl<'a> Walker<'a, '_> {
             self.depth -= 1;
         }
     }
+}
+
+/// `deque(maxlen=n)`, or `deque(x, n)`.
+pub(crate) fn is_bounded_queue(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let keywords = &call.arguments.keywords;
+    keywords.iter().any(|k| k.arg.as_ref().is_some_and(|arg| arg.as_str() == "maxlen"))
+        || called_name(call) == "deque" && call.arguments.args.len() > 1
 }
 
 /// `dict(..)` or a constructor, by its capital.
@@ -383,12 +402,22 @@ fn last_name(expr: &Expr) -> String {
     }
 }
 
-/// The other operand of `path + other` or `other + path`.
+/// The other operand of `path + other` or `other + path`; the path may be scaled: `0.9 * path`.
 fn added_to<'a>(path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<&'a Expr> {
-    if dotted(&op.left).as_deref() == Some(path) {
+    if is_scaled(path, &op.left) {
         return Some(&op.right);
     }
-    (dotted(&op.right).as_deref() == Some(path)).then_some(&*op.left)
+    is_scaled(path, &op.right).then_some(&*op.left)
+}
+
+fn is_scaled(path: &str, expr: &Expr) -> bool {
+    let is_path = |expr: &Expr| dotted(expr).as_deref() == Some(path);
+    match expr {
+        Expr::BinOp(op) if matches!(op.op, Operator::Mult) => {
+            is_path(&op.left) || is_path(&op.right)
+        }
+        other => is_path(other),
+    }
 }
 
 /// Whether an expression reads a name.

@@ -73,6 +73,9 @@ impl<'a> Walker<'a, '_> {
                 _ => Value::of_kind(Kind::Module),
             });
         }
+        if matches!(path, "copy.deepcopy" | "copy.copy") {
+            return arguments.first().map(|(_, value)| value.clone());
+        }
         if path == "torch.utils.checkpoint.checkpoint" {
             return Some(Value { graph: Graph::Yes, ..self.new_graph(call.range()) });
         }
@@ -183,7 +186,7 @@ impl<'a> Walker<'a, '_> {
             let mut value = receiver.derived();
             value.scalar = arguments.is_empty();
             value.small = true;
-            return Some(value);
+            return Some(self.as_recorded(value));
         }
         if api::PASSES.contains(&name) && !matches!(receiver.kind, Kind::List | Kind::Dict) {
             let mut all: Vec<&Value> = vec![receiver];

@@ -18,6 +18,10 @@ pub(crate) const TO_PLAIN: &[&str] = &[
     "ndimension",
 ];
 
+/// Methods that tensors have and numbers, lists and dicts have not.
+pub(crate) const ONLY_OF_TENSORS: &[&str] =
+    &["item", "detach", "cpu", "tolist", "numpy", "mean", "sum", "std", "float", "view"];
+
 /// Methods and functions of tensors whose result carries no graph.
 pub(crate) const NOT_DIFFERENTIABLE: &[&str] = &[
     "argmax",

@@ -167,17 +167,17 @@ impl<'a> Walker<'a, '_> {
                 in_except: self.in_except,
             });
         }
-        let fresh = self.new_graph(call.range());
+        let mut fresh = self.new_graph(call.range());
+        fresh.may = fresh.may.union(inputs.may);
+        fresh.must = fresh.must.union(inputs.must);
+        fresh.params = fresh.params.union(inputs.params);
+        fresh.containers = fresh.containers.union(inputs.containers);
         let mut result = fresh.clone();
         if let Some(id) = class.and_then(|class| self.index.method(class, "forward"))
             && let Some(returns) = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone())
         {
             result = shaped(&returns, &fresh, 0);
         }
-        result.may = result.may.union(inputs.may);
-        result.must = result.must.union(inputs.must);
-        result.params = result.params.union(inputs.params);
-        result.containers = result.containers.union(inputs.containers);
         result.scalar |= criterion && !asks_no_reduction(call);
         result
     }

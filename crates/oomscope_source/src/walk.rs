@@ -121,6 +121,7 @@ impl<'a> Walker<'a, '_> {
 
     fn finish(mut self) -> Facts<'a> {
         self.facts.consumed_at_end = self.names.consumed;
+        self.facts.find_tensor_reads();
         self.summary.runs_backward = self.facts.runs_backward;
         self.summary.clears_grads |= self.facts.clears_grads;
         self.knowledge.summaries.insert(self.id, self.summary);

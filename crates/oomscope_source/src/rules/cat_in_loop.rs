@@ -47,7 +47,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                         .iter()
                         .any(|word| lower.contains(word));
                 let device = store.value.output && !store.value.host;
-                if around.is_none() || small || !device || feeds_backward(function) {
+                if around.is_none() || small || !device || feeds_backward(function, facts) {
                     continue;
                 }
                 let message = format!(

@@ -59,7 +59,7 @@ fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &F
         ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
             && loops;
     member && !decodes
-        || feeds_backward(function) && !(facts.calls_eval && loops)
+        || feeds_backward(function, facts) && !(facts.calls_eval && loops)
         || function.name == "__init__"
 }
 

@@ -7,7 +7,7 @@ use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
-use crate::retention::{is_attached, retained};
+use crate::retention::{ending, is_attached, retained};
 use crate::rules::Rule;
 
 pub(crate) const RULE: Rule = Rule {
@@ -24,6 +24,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         for store in &facts.stores {
             if !matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
                 || matches!(store.owner, Owner::Global | Owner::Parameter)
+                || store.is_carried && store.owner == Owner::Object
             {
                 continue;
             }
@@ -32,7 +33,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let mut edits = Vec::new();
             let mut names = Vec::new();
             for piece in store.pieces.iter().filter(|piece| is_attached(facts, &piece.value)) {
-                let ending = if piece.value.scalar { ".item()" } else { ".detach().cpu()" };
+                let ending = ending(project, facts, store, &piece.value, ".detach().cpu()");
                 names.push(short(file.slice(piece.expr)));
                 edits.extend(suffix(piece.expr, ending));
             }

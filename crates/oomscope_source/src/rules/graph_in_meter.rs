@@ -1,15 +1,17 @@
 //! OOM104: a tensor with its graph is handed to a function that keeps it.
 
-use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
+use oomscope_model::{Cause, Finding, Fix, FixSafety, Held, Severity};
+use ruff_python_ast::Expr;
 use ruff_text_size::Ranged;
 
-use crate::edit::{fix, suffix};
+use crate::edit::{fix, replace, suffix};
 use crate::facts::{Call, Facts, Kept, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::{is_attached, repeated_steps};
 use crate::rules::Rule;
+use crate::value::{Kind, Value};
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM104",
@@ -22,7 +24,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) || function.name == "__init__" || feeds_backward(function)
+        if project.is_unit_test(function)
+            || function.name == "__init__"
+            || feeds_backward(function, facts)
         {
             continue;
         }
@@ -102,8 +106,8 @@ fn report_kept(
     id: FunctionId,
     facts: &Facts<'_>,
     call: &Call<'_>,
-    expr: &ruff_python_ast::Expr,
-    value: &crate::value::Value,
+    expr: &Expr,
+    value: &Value,
     kept: &Kept,
     loops: Vec<oomscope_model::PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
@@ -122,7 +126,6 @@ fn report_kept(
     path.extend(loops);
     path.extend(step(project, id, call.call.range(), format!("`{name}` is handed to `{callee}`")));
     path.extend(step(project, kept.by, kept.range, format!("`{}` keeps it", kept.target)));
-    let ending = if value.scalar { ".item()" } else { ".detach()" };
     let finding = Report {
         function: id,
         range: call.call.range(),
@@ -130,11 +133,31 @@ fn report_kept(
         held: if freed { Held::Nodes } else { Held::Activations },
         message: format!("`{callee}` keeps `{name}` with its graph in `{}`", kept.target),
         path,
-        fix: Some(fix(
-            FixSafety::Unsafe,
-            format!("hand over `{name}{ending}`"),
-            suffix(expr, ending),
-        )),
+        fix: detached(project, expr, value, kept, &name),
     };
     report(project, &RULE, finding, findings);
+}
+
+fn detached(
+    project: &Project<'_>,
+    expr: &Expr,
+    value: &Value,
+    kept: &Kept,
+    name: &str,
+) -> Option<Fix> {
+    let (text, edits) = match value.kind {
+        Kind::Dict => {
+            let text = format!("{{k: v.detach() for k, v in {name}.items()}}");
+            // The name is cut where it is long.
+            let Expr::Name(_) = expr else { return None };
+            (text.clone(), vec![replace(expr.range(), text)])
+        }
+        Kind::List | Kind::Tuple(_) => return None,
+        _ => {
+            let is_read = project.read_as_tensors.contains(&kept.target_name);
+            let ending = if value.scalar && !is_read { ".item()" } else { ".detach()" };
+            (format!("{name}{ending}"), suffix(expr, ending))
+        }
+    };
+    Some(fix(FixSafety::Unsafe, format!("hand over `{text}`"), edits))
 }

@@ -1,17 +1,17 @@
-//! OOM503: a forward hook keeps every output with its graph.
+//! OOM503: a forward hook keeps every output, with its graph or on the device.
 
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall, ExprLambda};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::edit::{fix, suffix};
-use crate::facts::StoreKind;
+use crate::facts::{Owner, Piece, Store, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::Rule;
 use crate::search::{called_name, each_expr};
-use crate::value::Kind;
+use crate::value::{Graph, Kind};
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM503",
@@ -69,17 +69,23 @@ fn keeps_in_function(
     let Some(file) = project.index.function(hook).and_then(|f| project.index.file(f.file)) else {
         return;
     };
+    let removed_at_once = project
+        .facts
+        .get(registrar.0 as usize)
+        .is_some_and(|facts| facts.calls.iter().any(|call| called_name(call.call) == "remove"));
     for store in facts.stores.iter().filter(|store| store.kind == StoreKind::Append) {
-        let consumed = project.consumed_attributes.contains(&store.target_name);
-        let cleared = project.facts.iter().any(|f| {
-            f.containers.iter().any(|c| c.cleared && c.name.ends_with(&store.target_name))
-        });
-        let Some(piece) = store.pieces.iter().find(|piece| !piece.value.params.is_empty()) else {
-            continue;
-        };
-        if consumed || cleared || piece.value.params.0 == 1 {
+        if store.owner == Owner::Local
+            || removed_at_once
+            || project.consumed_attributes.contains(&store.target_name)
+            || project.emptied.contains(&store.target_name)
+            || project.bounded.contains(&store.target_name)
+        {
             continue;
         }
+        let Some(piece) = store.pieces.iter().find(|piece| kept_as(store, piece).is_some()) else {
+            continue;
+        };
+        let Some(kept) = kept_as(store, piece) else { continue };
         let value = short(file.slice(piece.expr));
         report_hook(
             project,
@@ -88,10 +94,30 @@ fn keeps_in_function(
             &store.target,
             &value,
             (registrar, registered.range()),
-            suffix(piece.expr, ".detach().cpu()"),
+            kept,
+            piece.expr,
             findings,
         );
     }
+}
+
+/// How a hook keeps an output.
+#[derive(Clone, Copy)]
+enum KeptAs {
+    Graph,
+    Tensor,
+}
+
+/// How a stored part is kept, if it is an output at all. Its own first parameter is the module.
+fn kept_as(store: &Store<'_>, piece: &Piece<'_>) -> Option<KeptAs> {
+    let value = &piece.value;
+    if !value.params.is_empty() && value.params.0 != 1 {
+        return Some(KeptAs::Graph);
+    }
+    // What has surely no graph and is no number was detached.
+    let is_tensor = matches!(value.kind, Kind::Tensor | Kind::Unknown) && value.graph == Graph::No;
+    let is_large = !value.host && !value.scalar && !value.small;
+    (is_tensor && is_large && store.owner == Owner::Object).then_some(KeptAs::Tensor)
 }
 
 fn keeps_in_lambda(
@@ -129,7 +155,8 @@ fn keeps_in_lambda(
             &list,
             &value,
             (id, registered.range()),
-            suffix(argument, ".detach().cpu()"),
+            KeptAs::Graph,
+            argument,
             findings,
         );
     }
@@ -143,21 +170,26 @@ fn report_hook(
     target: &str,
     value: &str,
     registered: (FunctionId, TextRange),
-    edits: Vec<oomscope_model::Edit>,
+    kept: KeptAs,
+    expr: &Expr,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
+    let (held, how, ending) = match kept {
+        KeptAs::Graph => (Held::Activations, "with its graph", ".detach().cpu()"),
+        KeptAs::Tensor => (Held::Tensors, "on the device", ".cpu()"),
+    };
     let path = [
         step(project, registered.0, registered.1, "the hook runs at every forward".to_owned()),
-        step(project, function, range, format!("`{target}` keeps `{value}` with its graph")),
+        step(project, function, range, format!("`{target}` keeps `{value}` {how}")),
     ];
     let finding = Report {
         function,
         range,
         severity: Severity::Warning,
-        held: Held::Activations,
+        held,
         message: format!("the forward hook appends `{value}` to `{target}` at every forward"),
         path: path.into_iter().flatten().collect(),
-        fix: Some(fix(FixSafety::Unsafe, format!("keep `{value}.detach().cpu()`"), edits)),
+        fix: Some(fix(FixSafety::Unsafe, format!("keep `{value}{ending}`"), suffix(expr, ending))),
     };
     report(project, &RULE, finding, findings);
 }

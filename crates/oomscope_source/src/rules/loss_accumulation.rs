@@ -7,7 +7,7 @@ use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
-use crate::retention::retained;
+use crate::retention::{ending, retained};
 use crate::rules::Rule;
 
 pub(crate) const RULE: Rule = Rule {
@@ -22,13 +22,15 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         for store in &facts.stores {
-            if store.kind != StoreKind::Accumulate || store.owner == Owner::Object {
+            let grows = store.kind == StoreKind::Accumulate
+                || store.kind == StoreKind::FixedKey && store.is_carried;
+            if !grows || store.owner == Owner::Object {
                 continue;
             }
             let Some(kept) = retained(project, id, function, facts, store) else { continue };
             let Some(file) = project.index.file(function.file) else { continue };
             let Some(piece) = store.pieces.first() else { continue };
-            let ending = if store.value.scalar { ".item()" } else { ".detach()" };
+            let ending = ending(project, facts, store, &store.value, ".detach()");
             let value = short(file.slice(&store.value_range));
             let message = format!(
                 "`{}` adds up `{value}` with its graph: every iteration's graph stays alive",

@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if feeds_backward(function) || project.is_unit_test(function) {
+        if feeds_backward(function, facts) || project.is_unit_test(function) {
             continue;
         }
         for store in &facts.stores {
@@ -42,7 +42,9 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             });
             let Some(piece) = pieces.next() else { continue };
             let container = store.container.and_then(|number| facts.containers.get(number));
-            if container.is_some_and(|c| c.consumed || c.cleared) {
+            if container.is_some_and(|c| c.consumed || c.cleared)
+                || project.bounded.contains(&store.target_name)
+            {
                 continue;
             }
             // Parts of one batch that are joined and handed back are not a data set.
