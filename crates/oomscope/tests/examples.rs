@@ -44,3 +44,11 @@ fn every_format_ends_with_the_four_parts() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[test]
+fn whole_reports_of_the_examples_stay_as_they_are() {
+    for folder in ["retained_graph", "fragmentation", "eval_without_no_grad"] {
+        let output = common::oomscope(&["diagnose", &format!("examples/{folder}")]);
+        insta::assert_snapshot!(folder, String::from_utf8(output.stdout).expect("text"));
+    }
+}

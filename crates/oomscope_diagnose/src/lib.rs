@@ -38,6 +38,7 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     };
     Diagnosis {
         verdict,
+        failure_seen: context.failed(),
         headline: steps::report::headline(&context, verdict, &causes),
         inputs: evidence.inputs.clone(),
         state: steps::state::capture(&context),

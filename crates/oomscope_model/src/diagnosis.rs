@@ -139,6 +139,9 @@ pub struct FourParts {
 pub struct Diagnosis {
     /// What it comes to.
     pub verdict: Verdict,
+    /// Whether any evidence shows a failure; without one a claim is a defect that has not yet cost
+    /// a run.
+    pub failure_seen: bool,
     /// The verdict in one sentence.
     pub headline: String,
     /// What was read.

@@ -112,6 +112,7 @@ fn wire(diagnosis: &Diagnosis) -> DiagnosisV1 {
             Verdict::Undecided => VerdictV1::Undecided,
             Verdict::Healthy => VerdictV1::Healthy,
         },
+        failure_seen: diagnosis.failure_seen,
         headline: diagnosis.headline.clone(),
         inputs: diagnosis.inputs.clone(),
         steps: steps(diagnosis),

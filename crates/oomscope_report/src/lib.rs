@@ -7,7 +7,7 @@
 //! ```
 //! use oomscope_model::{Diagnosis, Verdict};
 //! # fn main() -> std::io::Result<()> {
-//! # let diagnosis = Diagnosis { verdict: Verdict::Healthy, headline: "memory stays flat".into(),
+//! # let diagnosis = Diagnosis { verdict: Verdict::Healthy, failure_seen: false, headline: "memory stays flat".into(),
 //! #     inputs: vec![], state: Default::default(), culprit: Default::default(), causes: vec![],
 //! #     cold_findings: vec![], fixes: vec![], options: vec![], verify: vec![],
 //! #     report: Default::default(), escalation: vec![], excerpts: vec![], problems: vec![] };

@@ -62,6 +62,9 @@ fn write_verdict(out: &mut dyn Write, style: TextStyle, diagnosis: &Diagnosis) -
         Verdict::Claimed(Cause::NotOutOfMemory) => {
             (Tone::Bad, format!("error[{}]", Cause::NotOutOfMemory))
         }
+        Verdict::Claimed(cause) if !diagnosis.failure_seen => {
+            (Tone::Bad, format!("memory defect[{cause}]"))
+        }
         Verdict::Claimed(cause) => (Tone::Bad, format!("out of memory[{cause}]")),
         Verdict::Undecided => (Tone::Doubt, "undecided".to_owned()),
         Verdict::Healthy => (Tone::Good, "healthy".to_owned()),

@@ -17,6 +17,8 @@ pub(crate) struct DiagnosisV1 {
     pub(crate) tool: Tool,
     /// What the whole comes to.
     pub(crate) verdict: VerdictV1,
+    /// Whether any evidence shows a failure; without one a claim is a defect found in source.
+    pub(crate) failure_seen: bool,
     /// The verdict in one sentence.
     pub(crate) headline: String,
     /// What was read, in words.

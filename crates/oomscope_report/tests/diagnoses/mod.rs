@@ -42,6 +42,7 @@ fn catalogue(first: Vec<Assessment>, ruled_out: &[Cause]) -> Vec<Assessment> {
 fn empty(verdict: Verdict, headline: &str) -> Diagnosis {
     Diagnosis {
         verdict,
+        failure_seen: verdict != Verdict::Healthy,
         headline: headline.into(),
         inputs: vec![],
         state: StateStep::default(),
