@@ -1,5 +1,7 @@
 //! Texts in our own words, and the first cause that their shape decides.
 
+#![allow(clippy::format_collect)] // the texts stay readable
+
 use oomscope_diagnose::{diagnose, log};
 use oomscope_model::{Cause, Diagnosis, Evidence, Verdict};
 
