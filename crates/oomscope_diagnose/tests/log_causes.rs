@@ -1,5 +1,7 @@
 //! Texts in our own words, and the first cause that their shape decides.
 
+#![allow(clippy::format_collect)] // the texts stay readable
+
 use oomscope_diagnose::{diagnose, log};
 use oomscope_model::{Cause, Diagnosis, Evidence, Verdict};
 
@@ -79,6 +81,7 @@ fn what_a_text_leaves_open_stays_open() {
         "Error out of memory at line 12 in file /b/csrc/ops.cu",
         "Exception: out of memory to allocate 4096 bytes (total 8192 bytes)",
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.00 GiB of which 1.00 GiB is free. Process 77 has 60.00 GiB",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 19.50 GiB. GPU 0 has a total capacity of 79.00 GiB of which 19.00 GiB is free. Process 77 has 60.00 GiB memory in use. Of the allocated memory 20.00 GiB is allocated by PyTorch, and 39.",
         "\"OOMKilled\": false,\n\"ExitCode\": 137,",
     ] {
         assert_eq!(diagnosis(text).verdict, Verdict::Undecided, "{text}");

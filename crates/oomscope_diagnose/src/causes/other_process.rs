@@ -54,6 +54,12 @@ fn assess(context: &Context<'_>, case: &mut Case) {
         if own.is_none() && memory.other_processes.len() == 1 {
             case.denies(45, "the text ends before it says what this process holds: the listed one may be this one");
         }
+        let held = memory.reserved.or(memory.allocated).unwrap_or(Bytes::ZERO);
+        if memory.this_process.is_none()
+            && memory.free.is_some_and(|free| (listed + free + held).share_of(capacity) > 1.05)
+        {
+            case.denies(60, "beside the listed processes and what is free there is no room for this one: it is among them");
+        }
         if memory.this_process.is_none()
             && memory.other_processes.len() == 1
             && own.is_some_and(|own| listed.share_of(own) < 1.3 && listed >= own)

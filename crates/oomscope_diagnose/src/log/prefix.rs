@@ -46,7 +46,7 @@ const PLAIN: &[&str] = &[
     r"\[?\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?\]?",
     r"\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)? ?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}\d{1,2} [\d:]{8}(?: \d{4})?\]?",
     r"\d+(?:\.\d+)?s\s+\d+\s", // Kaggle notebook log
-    r"[EWIF]\d{4} \d{2}:\d{2}:\d{2}\.\d+ +\d+ [^\]]{1,120}\]", // glog
+    r"[EWIF]\d{4} \d{2}:\d{2}:\d{2}\.\d+ +\d+ [ -\\^-~]{1,120}\]", // glog
     r"\[[EWIF]\d{4} [\d:.]+ [\w.]+:\d+\]", // c10 logging
     r"\[?(?:ERROR|WARNING|WARN|INFO|DEBUG|CRITICAL|FATAL|Error|Warning|Info)\]?(?: {1,4}|:|\s*\||$| -)",
     r"(?:ERROR|WARNING|INFO|CRITICAL):[\w.]+:",

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// How Docker opens a line of its log, and how others print the same.
 const JSON_LINES: [&str; 2] = [r#"{"log":""#, r#"{"log": ""#];
 /// Longer texts are files, not something copied off a screen: their lines are whole.
-const LONGEST_PASTE: usize = 4 << 20;
+const LONGEST_PASTE: usize = 1 << 20;
 /// Lines this far above and below tell whether a line was broken at the screen's edge.
 const NEAR: usize = 8;
 /// Nobody's screen is narrower or wider.
