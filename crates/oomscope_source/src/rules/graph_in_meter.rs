@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, Fix, FixSafety, Held, Severity};
 use ruff_python_ast::Expr;
 use ruff_text_size::Ranged;
 
-use crate::edit::{fix, replace, suffix};
+use crate::edit::{fix, replace, suffix, suffixed};
 use crate::facts::{Call, Facts, Kept, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::{Project, feeds_backward};
@@ -51,6 +51,10 @@ fn check_call(
         return;
     }
     let Some(target) = project.index.function(callee) else { return };
+    if target.class.is_some_and(|class| project.index.is_module_class(class)) {
+        // A network's own state is part of what its caller runs backward through.
+        return;
+    }
     let offset = usize::from(call.receiver.is_some() && target.class.is_some());
     let positional = call.call.arguments.args.len();
     for (number, (expr, value)) in call.arguments.iter().enumerate() {
@@ -156,7 +160,7 @@ fn detached(
         _ => {
             let is_read = project.read_as_tensors.contains(&kept.target_name);
             let ending = if value.scalar && !is_read { ".item()" } else { ".detach()" };
-            (format!("{name}{ending}"), suffix(expr, ending))
+            (suffixed(expr, name, ending), suffix(expr, ending))
         }
     };
     Some(fix(FixSafety::Unsafe, format!("hand over `{text}`"), edits))

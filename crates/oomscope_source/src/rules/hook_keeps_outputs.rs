@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall, ExprLambda};
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::edit::{fix, suffix};
+use crate::edit::{fix, suffix, suffixed};
 use crate::facts::{Owner, Piece, Store, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
@@ -189,7 +189,11 @@ fn report_hook(
         held,
         message: format!("the forward hook appends `{value}` to `{target}` at every forward"),
         path: path.into_iter().flatten().collect(),
-        fix: Some(fix(FixSafety::Unsafe, format!("keep `{value}{ending}`"), suffix(expr, ending))),
+        fix: Some(fix(
+            FixSafety::Unsafe,
+            format!("keep `{}`", suffixed(expr, value, ending)),
+            suffix(expr, ending),
+        )),
     };
     report(project, &RULE, finding, findings);
 }
