@@ -67,16 +67,12 @@ fn check_call(
             .and_then(|keyword| keyword.arg.as_ref());
         let parameter = match keyword {
             None => Some(number + offset),
-            Some(name) => target.parameters.and_then(|parameters| {
-                let names: Vec<&str> = parameters
-                    .iter_non_variadic_params()
-                    .map(|p| p.parameter.name.as_str())
-                    .chain(parameters.vararg.iter().map(|p| p.name.as_str()))
-                    .chain(parameters.kwarg.iter().map(|p| p.name.as_str()))
-                    .collect();
-                let rest = parameters.kwarg.as_ref().and_then(|_| names.len().checked_sub(1));
-                names.iter().position(|n| *n == name.as_str()).or(rest)
-            }),
+            Some(name) => {
+                let mut names = target.numbered_parameters().map(|p| p.name.as_str());
+                let rest = target.parameters.and_then(|p| p.kwarg.as_ref());
+                let rest = rest.and_then(|_| target.numbered_parameters().count().checked_sub(1));
+                names.position(|n| n == name.as_str()).or(rest)
+            }
         };
         let kept = summary.keeps.iter().find(|kept| {
             Some(kept.parameter) == parameter
@@ -89,7 +85,7 @@ fn check_call(
         let Some(kept) = kept else { continue };
         let loops = match call.in_loop.and_then(|number| facts.loops.get(number)) {
             Some(around) => {
-                let file = project.index.function(id).and_then(|f| project.index.file(f.file));
+                let file = project.index.file_of(id);
                 let what = file.map_or_else(String::new, |_| short(&around.what));
                 step(project, id, around.range, format!("every iteration over `{what}`"))
                     .into_iter()
@@ -116,7 +112,7 @@ fn report_kept(
     loops: Vec<oomscope_model::PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let freed = facts.consumed_at_end.union(call.consumed).contains_all(value.may);

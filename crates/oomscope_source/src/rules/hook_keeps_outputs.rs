@@ -66,7 +66,7 @@ fn keeps_in_function(
     findings: &mut Vec<(FileId, Finding)>,
 ) {
     let Some(facts) = project.facts.get(hook.0 as usize) else { return };
-    let Some(file) = project.index.function(hook).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(hook) else {
         return;
     };
     let removed_at_once = project
@@ -127,7 +127,7 @@ fn keeps_in_lambda(
     lambda: &ExprLambda,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let output = lambda

@@ -126,7 +126,7 @@ fn report_kept(
     steps: Vec<PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let name = short(file.slice(expr));
@@ -162,7 +162,7 @@ fn work_while_held(
     block: &ExceptBlock<'_>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
