@@ -12,14 +12,22 @@ pub(crate) fn fix(safety: FixSafety, title: impl Into<String>, edits: Vec<Edit>)
     Fix { safety, title: title.into(), edits }
 }
 
+fn binds_tightly(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Name(_) | Expr::Attribute(_) | Expr::Call(_) | Expr::Subscript(_) | Expr::List(_)
+    )
+}
+
+/// What [`suffix`] makes of an expression that is written as `value`, for titles.
+pub(crate) fn suffixed(expr: &Expr, value: &str, text: &str) -> String {
+    if binds_tightly(expr) { format!("{value}{text}") } else { format!("({value}){text}") }
+}
+
 /// Appends `.item()` and the like to an expression, in parentheses where precedence asks for them.
 pub(crate) fn suffix(expr: &Expr, text: &str) -> Vec<Edit> {
     let (start, end) = (expr.start().to_usize(), expr.end().to_usize());
-    let binds_tightly = matches!(
-        expr,
-        Expr::Name(_) | Expr::Attribute(_) | Expr::Call(_) | Expr::Subscript(_) | Expr::List(_)
-    );
-    if binds_tightly {
+    if binds_tightly(expr) {
         return vec![Edit { start: end, end, text: text.to_owned() }];
     }
     vec![

@@ -36,7 +36,10 @@ impl<'a> Walker<'a, '_> {
     /// The result of an operation: without a graph where grad mode is off.
     pub(crate) fn as_recorded(&self, value: Value) -> Value {
         let is_one_tensor = matches!(value.kind, Kind::Tensor | Kind::Unknown);
-        if self.mode == Mode::Off && is_one_tensor { value.without_graph() } else { value }
+        if self.mode == Mode::Off && is_one_tensor && value.is_attached() {
+            return value.without_graph();
+        }
+        value
     }
 
     fn evaluate_all(&mut self, elements: &'a [Expr]) -> Vec<Value> {

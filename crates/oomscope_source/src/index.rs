@@ -1,11 +1,12 @@
 //! Every function and class of every given file, and how their names are found.
 
-use ruff_python_ast::{Decorator, Expr, Parameters, Stmt};
+use ruff_python_ast::{Decorator, Expr, Parameter, Parameters, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap;
 
 use crate::imports::{Imports, collect_imports};
 use crate::parse::Parsed;
+use crate::search::yields;
 
 /// Index of a function in [`Index::functions`]. Module bodies count as functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub(crate) struct Function<'a> {
     pub(crate) range: TextRange,
     /// Where its `def` starts, after the decorators.
     pub(crate) def_start: ruff_text_size::TextSize,
+    /// Whether calling it makes a generator.
+    pub(crate) is_generator: bool,
 }
 
 /// A class.
@@ -67,6 +70,18 @@ pub(crate) struct Index<'a> {
     modules: FxHashMap<&'a str, Option<FileId>>,
 }
 
+impl<'a> Function<'a> {
+    /// The parameters by number: named ones, then `*args`, then `**kwargs`.
+    pub(crate) fn numbered_parameters(&self) -> impl Iterator<Item = &'a Parameter> + use<'a> {
+        let parameters = self.parameters.into_iter();
+        parameters.flat_map(|parameters| {
+            let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
+            let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
+            named.chain(rest.map(std::convert::AsRef::as_ref))
+        })
+    }
+}
+
 impl<'a> Index<'a> {
     pub(crate) fn function(&self, id: FunctionId) -> Option<&Function<'a>> {
         self.functions.get(id.0 as usize)
@@ -82,6 +97,11 @@ impl<'a> Index<'a> {
 
     pub(crate) fn file(&self, id: FileId) -> Option<&'a Parsed> {
         self.parsed.get(id.0 as usize)
+    }
+
+    /// The file of a function.
+    pub(crate) fn file_of(&self, id: FunctionId) -> Option<&'a Parsed> {
+        self.file(self.function(id)?.file)
     }
 
     /// Ids of all functions, module bodies first within each file.
@@ -248,6 +268,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             body: &file.body,
             range: TextRange::up_to(end),
             def_start: ruff_text_size::TextSize::default(),
+            is_generator: false,
         });
         index.files.push(FileNames {
             imports: collect_imports(&file.body),
@@ -288,6 +309,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                         let text = index.parsed.get(scope.file.0 as usize).map_or("", |f| &f.text);
                         after_white_space(text, last.end())
                     }),
+                    is_generator: yields(&def.body),
                 });
                 index.by_start.insert((scope.file, def.name.start().to_u32()), id);
                 if let Some(class) = scope.class {

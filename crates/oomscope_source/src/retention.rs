@@ -117,7 +117,7 @@ pub(crate) fn source_steps(
     facts: &Facts<'_>,
     store: &Store<'_>,
 ) -> Vec<PathStep> {
-    let file = project.index.function(id).and_then(|f| project.index.file(f.file));
+    let file = project.index.file_of(id);
     let graphs = attached_graphs(facts, store).unwrap_or_default();
     let mut steps = Vec::new();
     for range in graphs.iter().filter_map(|number| facts.graphs.get(number)).take(3) {

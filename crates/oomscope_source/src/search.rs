@@ -21,6 +21,17 @@ pub(crate) fn each_call<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a ExprCall
     }
 }
 
+/// Whether statements yield, functions inside them left out.
+pub(crate) fn yields(body: &[Stmt]) -> bool {
+    let mut found = false;
+    let mut look = |expr: &Expr| found |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
+    let mut each = Each(&mut look);
+    for stmt in body {
+        each.visit_stmt(stmt);
+    }
+    found
+}
+
 /// Whether some expression inside fulfils a condition.
 pub(crate) fn contains(expr: &Expr, condition: impl Fn(&Expr) -> bool) -> bool {
     let mut found = false;

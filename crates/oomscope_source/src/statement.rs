@@ -466,8 +466,10 @@ impl<'a> Walker<'a, '_> {
         };
         matches!(name, "enumerate" | "zip")
             && call.arguments.args.iter().any(|a| self.iterates_generator(a))
-            || self.index.function_named(self.file, name).is_some_and(|id| {
-                self.index.function(id).is_some_and(|f| self.source(&f.range).contains("yield "))
-            })
+            || self
+                .index
+                .function_named(self.file, name)
+                .and_then(|id| self.index.function(id))
+                .is_some_and(|function| function.is_generator)
     }
 }

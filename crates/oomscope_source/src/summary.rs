@@ -68,15 +68,9 @@ impl<'a> Walker<'a, '_> {
         arguments: &[(&'a Expr, Value)],
         offset: usize,
     ) -> Vec<Value> {
-        let Some(parameters) = self.index.function(id).and_then(|f| f.parameters) else {
-            return Vec::new();
-        };
-        let names: Vec<&str> = parameters
-            .iter_non_variadic_params()
-            .map(|p| p.parameter.name.as_str())
-            .chain(parameters.vararg.iter().map(|p| p.name.as_str()))
-            .chain(parameters.kwarg.iter().map(|p| p.name.as_str()))
-            .collect();
+        let Some(function) = self.index.function(id) else { return Vec::new() };
+        let Some(parameters) = function.parameters else { return Vec::new() };
+        let names: Vec<&str> = function.numbered_parameters().map(|p| p.name.as_str()).collect();
         let mut values = vec![Value::plain(); names.len()];
         let positional = call.arguments.args.len();
         let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {

@@ -77,18 +77,11 @@ pub(crate) fn walk_function<'a>(
 impl<'a> Walker<'a, '_> {
     fn bind_parameters(&mut self) {
         let Some(function) = self.index.function(self.id) else { return };
-        let Some(parameters) = function.parameters else { return };
         let is_static = function
             .decorators
             .iter()
             .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
-        let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
-        let variadic = parameters
-            .vararg
-            .iter()
-            .chain(parameters.kwarg.iter())
-            .map(std::convert::AsRef::as_ref);
-        for (number, parameter) in named.chain(variadic).enumerate() {
+        for (number, parameter) in function.numbered_parameters().enumerate() {
             let name = parameter.name.as_str();
             self.parameters.push(name);
             let mut value = Value { params: Bits::one(number), ..Value::default() };

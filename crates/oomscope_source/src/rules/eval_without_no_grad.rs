@@ -1,7 +1,6 @@
 //! OOM301: evaluation calls the model while autograd records.
 
 use oomscope_model::{Cause, Finding, Fix, FixSafety, GradMode, Held, Severity};
-use ruff_python_ast::Expr;
 
 use crate::edit::{decorator, fix};
 use crate::facts::{Facts, Mode, ModelCall};
@@ -158,21 +157,9 @@ fn no_grad_decorator(file: &Parsed, project: &Project<'_>, function: &Function<'
     let imports = &project.index.names(function.file)?.imports;
     let is_torch = imports.path_of("torch") == Some("torch") || !imports.stars.is_empty();
     function.parent?;
-    if !is_torch || is_generator(function) {
+    if !is_torch {
         return None;
     }
     let edit = decorator(file, function, "@torch.no_grad()")?;
     Some(fix(FixSafety::Unsafe, "run it under `torch.no_grad()`", vec![edit]))
-}
-
-/// `no_grad` on a generator also holds for the code between two `next`, as it should; the edit is
-/// not offered where that could surprise.
-fn is_generator(function: &Function<'_>) -> bool {
-    let mut yields = false;
-    for stmt in function.body {
-        if let ruff_python_ast::Stmt::Expr(stmt) = stmt {
-            yields |= matches!(&*stmt.value, Expr::Yield(_));
-        }
-    }
-    yields
 }

@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, Fix, FixSafety, Held, Severity};
 use ruff_python_ast::Expr;
 use ruff_text_size::Ranged;
 
-use crate::edit::{fix, replace, suffix};
+use crate::edit::{fix, replace, suffix, suffixed};
 use crate::facts::{Call, Facts, Kept, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::{Project, feeds_backward};
@@ -51,6 +51,10 @@ fn check_call(
         return;
     }
     let Some(target) = project.index.function(callee) else { return };
+    if target.class.is_some_and(|class| project.index.is_module_class(class)) {
+        // A network's own state is part of what its caller runs backward through.
+        return;
+    }
     let offset = usize::from(call.receiver.is_some() && target.class.is_some());
     let positional = call.call.arguments.args.len();
     for (number, (expr, value)) in call.arguments.iter().enumerate() {
@@ -63,16 +67,12 @@ fn check_call(
             .and_then(|keyword| keyword.arg.as_ref());
         let parameter = match keyword {
             None => Some(number + offset),
-            Some(name) => target.parameters.and_then(|parameters| {
-                let names: Vec<&str> = parameters
-                    .iter_non_variadic_params()
-                    .map(|p| p.parameter.name.as_str())
-                    .chain(parameters.vararg.iter().map(|p| p.name.as_str()))
-                    .chain(parameters.kwarg.iter().map(|p| p.name.as_str()))
-                    .collect();
-                let rest = parameters.kwarg.as_ref().and_then(|_| names.len().checked_sub(1));
-                names.iter().position(|n| *n == name.as_str()).or(rest)
-            }),
+            Some(name) => {
+                let mut names = target.numbered_parameters().map(|p| p.name.as_str());
+                let rest = target.parameters.and_then(|p| p.kwarg.as_ref());
+                let rest = rest.and_then(|_| target.numbered_parameters().count().checked_sub(1));
+                names.position(|n| n == name.as_str()).or(rest)
+            }
         };
         let kept = summary.keeps.iter().find(|kept| {
             Some(kept.parameter) == parameter
@@ -85,7 +85,7 @@ fn check_call(
         let Some(kept) = kept else { continue };
         let loops = match call.in_loop.and_then(|number| facts.loops.get(number)) {
             Some(around) => {
-                let file = project.index.function(id).and_then(|f| project.index.file(f.file));
+                let file = project.index.file_of(id);
                 let what = file.map_or_else(String::new, |_| short(&around.what));
                 step(project, id, around.range, format!("every iteration over `{what}`"))
                     .into_iter()
@@ -112,7 +112,7 @@ fn report_kept(
     loops: Vec<oomscope_model::PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let freed = facts.consumed_at_end.union(call.consumed).contains_all(value.may);
@@ -156,7 +156,7 @@ fn detached(
         _ => {
             let is_read = project.read_as_tensors.contains(&kept.target_name);
             let ending = if value.scalar && !is_read { ".item()" } else { ".detach()" };
-            (format!("{name}{ending}"), suffix(expr, ending))
+            (suffixed(expr, name, ending), suffix(expr, ending))
         }
     };
     Some(fix(FixSafety::Unsafe, format!("hand over `{text}`"), edits))

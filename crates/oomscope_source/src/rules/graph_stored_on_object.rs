@@ -2,7 +2,7 @@
 
 use oomscope_model::{Cause, Finding, Fix, FixSafety, Held, Severity};
 
-use crate::edit::{fix, suffix};
+use crate::edit::{fix, suffix, suffixed};
 use crate::facts::{Facts, Owner, Piece, Store, StoreKind};
 use crate::index::{FileId, Function};
 use crate::project::Project;
@@ -94,6 +94,6 @@ fn detached(
     value: &str,
 ) -> Fix {
     let ending = ending(project, facts, store, &piece.value, ".detach()");
-    let title = format!("keep `{value}{ending}` instead");
+    let title = format!("keep `{}` instead", suffixed(piece.expr, value, ending));
     fix(FixSafety::Unsafe, title, suffix(piece.expr, ending))
 }

@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall, ExprLambda};
 use ruff_text_size::{Ranged, TextRange};
 
-use crate::edit::{fix, suffix};
+use crate::edit::{fix, suffix, suffixed};
 use crate::facts::{Owner, Piece, Store, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
@@ -66,7 +66,7 @@ fn keeps_in_function(
     findings: &mut Vec<(FileId, Finding)>,
 ) {
     let Some(facts) = project.facts.get(hook.0 as usize) else { return };
-    let Some(file) = project.index.function(hook).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(hook) else {
         return;
     };
     let removed_at_once = project
@@ -127,7 +127,7 @@ fn keeps_in_lambda(
     lambda: &ExprLambda,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let output = lambda
@@ -189,7 +189,11 @@ fn report_hook(
         held,
         message: format!("the forward hook appends `{value}` to `{target}` at every forward"),
         path: path.into_iter().flatten().collect(),
-        fix: Some(fix(FixSafety::Unsafe, format!("keep `{value}{ending}`"), suffix(expr, ending))),
+        fix: Some(fix(
+            FixSafety::Unsafe,
+            format!("keep `{}`", suffixed(expr, value, ending)),
+            suffix(expr, ending),
+        )),
     };
     report(project, &RULE, finding, findings);
 }

@@ -2,7 +2,7 @@
 
 use oomscope_model::{Cause, Finding, FixSafety, Severity};
 
-use crate::edit::{fix, suffix};
+use crate::edit::{fix, suffix, suffixed};
 use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
@@ -38,7 +38,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             );
             let edits = fix(
                 FixSafety::Unsafe,
-                format!("add `{value}{ending}` instead"),
+                format!("add `{}` instead", suffixed(piece.expr, &value, ending)),
                 suffix(piece.expr, ending),
             );
             let finding = Report {

@@ -158,7 +158,7 @@ fn report_missing(
     optimizer: &str,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let stepped_at = call.call.range();

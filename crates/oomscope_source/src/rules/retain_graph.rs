@@ -72,7 +72,7 @@ fn report_retained(
     backward: &Backward<'_>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let range = backward.call.range();

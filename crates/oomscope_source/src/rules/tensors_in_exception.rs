@@ -126,7 +126,7 @@ fn report_kept(
     steps: Vec<PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let name = short(file.slice(expr));
@@ -162,7 +162,7 @@ fn work_while_held(
     block: &ExceptBlock<'_>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
-    let Some(file) = project.index.function(id).and_then(|f| project.index.file(f.file)) else {
+    let Some(file) = project.index.file_of(id) else {
         return;
     };
     let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
@@ -184,10 +184,12 @@ fn work_while_held(
         let is_builtin = !path.contains('.')
             && matches!(path.as_str(), "print" | "len" | "str" | "int" | "max" | "min" | "range");
         let logs = path.contains("log") || path.contains("print") || path.contains("write");
+        let frees = called_name(call) == "zero_grad";
         if called_name(call) == "empty_cache" && !ends {
             let what = "`empty_cache` can free nothing that the traceback still holds";
             found.get_or_insert((call.range(), what.to_owned()));
-        } else if tried.contains(&path) && !is_builtin && !logs && !path.contains("cuda.") {
+        } else if tried.contains(&path) && !is_builtin && !logs && !frees && !path.contains("cuda.")
+        {
             let what =
                 format!("`{path}` runs again while the traceback holds the first try's tensors");
             found.get_or_insert((call.range(), what));
