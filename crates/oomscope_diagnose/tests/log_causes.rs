@@ -14,11 +14,13 @@ const OOM: &str = "CUDA out of memory. Tried to allocate 512.00 MiB (GPU 2; 15.7
 
 #[test]
 fn the_shape_of_a_text_decides() {
-    let neighbours: String =
+    let neighbours: Vec<String> =
         (0..7).map(|pid| format!("Process 40{pid} has 640.00 MiB memory in use. ")).collect();
-    let rising: String = (0..12)
+    let neighbours = neighbours.concat();
+    let rising: Vec<String> = (0..12)
         .map(|step| format!("Evaluation [{step}/900] time 0.2 max mem: {}\n", 30_000 + 41 * step))
         .collect();
+    let rising = rising.concat();
     for (text, cause) in [
         (format!("RuntimeError: {OOM}\nwandb: waiting\n{STEP}"), Cause::OptimizerState),
         (format!("# cuda out of memory on a small card\n\n{STEP}Copy\n"), Cause::OptimizerState),

@@ -64,7 +64,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "halve the micro-batch, accumulate two",
             Some(Bytes(step.0 / 2)),
             format!("half of one step's {step} of activations"),
-            "same gradients; a few % slower (batch norm sees smaller batches)",
+            "a few % of speed; the gradients are the same (batch norm sees smaller batches)",
         );
         offer(
             "checkpoint the repeated blocks",
@@ -77,7 +77,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
                 "bf16 autocast",
                 Some(Bytes(step.0 / 3)),
                 format!("about a third of {step}, if they are fp32 today"),
-                "usually faster; check the loss curve",
+                "a check that the loss still falls; it is usually faster",
             );
         }
     }
@@ -86,14 +86,14 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "8-bit optimizer states",
             Some(Bytes(states.0 / 4 * 3)),
             format!("three quarters of the {states} of fp32 states"),
-            "one dependency; same convergence in most fine-tuning",
+            "one dependency; fine-tuning mostly converges alike",
         );
     } else if context.phase == Phase::OptimizerStep && weights > Bytes::ZERO {
         offer(
             "8-bit optimizer states",
             Some(Bytes(weights.0 / 2 * 3)),
             format!("Adam would make {} of fp32 states for {weights} of weights", weights.times(2)),
-            "one dependency; same convergence in most fine-tuning",
+            "one dependency; fine-tuning mostly converges alike",
         );
     }
     let in_foreach =
@@ -105,7 +105,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "`fused=True` (or `foreach=False`) in the optimizer",
             Some(weights),
             "the foreach step makes a temporary copy of the parameters' size".to_owned(),
-            "fused is faster; foreach=False slower",
+            "nothing with `fused`; some speed with `foreach=False`",
         );
     }
     if context.is_evaluating() && gradients > Bytes::ZERO {
@@ -138,7 +138,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "do it in eight chunks",
             Some(Bytes(requested.0 / 8 * 7)),
             format!("seven eighths of the {requested} request"),
-            "a loop; with checkpointing per chunk also in backward",
+            "a loop; checkpoint each chunk to save in backward too",
         );
     }
     if claimed == Some(Cause::KvCache)
@@ -156,13 +156,13 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "weights in bf16",
             Some(Bytes(weights.0 / 2)),
             format!("half of {weights}, if they are fp32 today"),
-            "nothing for inference; training wants fp32 masters or bf16-safe optimizers",
+            "nothing for inference; training wants fp32 master weights",
         );
         offer(
             "4-bit weights (nf4) with LoRA",
             Some(Bytes(weights.0 / 8 * 6)),
             format!("at least three quarters of {weights}"),
-            "base weights are frozen; slower matmuls",
+            "slower matmuls; the base weights are frozen",
         );
     }
     let loaded: Bytes = context
