@@ -38,14 +38,7 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     let points = match share {
         0.33.. => 78,
         0.22.. => 66,
-        // A text alone cannot tell a gap from what a leak leaves between its blocks.
-        0.14.. => {
-            if context.snapshot.is_some() {
-                56
-            } else {
-                46
-            }
-        }
+        0.14.. => 56,
         0.07.. => 28,
         _ => 6,
     };
