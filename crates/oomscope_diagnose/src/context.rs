@@ -94,6 +94,22 @@ impl<'a> Context<'a> {
             .map_or(Bytes::ZERO, |(_, bytes)| *bytes)
     }
 
+    /// Live bytes that `torch.load` put on the device, and the line that called it.
+    pub(crate) fn loaded(&self) -> (Bytes, Option<&'a Place>) {
+        let is_read = |holder: &&oomscope_model::Holder| {
+            holder
+                .library_call
+                .as_deref()
+                .is_some_and(|call| call.starts_with("torch.serialization"))
+        };
+        let holders =
+            || self.snapshot.into_iter().flat_map(|snapshot| &snapshot.holders).filter(is_read);
+        (
+            holders().map(|holder| holder.bytes).sum(),
+            holders().find_map(|holder| holder.place.as_ref()),
+        )
+    }
+
     /// What other processes hold on the device.
     pub(crate) fn others(&self) -> Bytes {
         self.memory.as_ref().map_or(Bytes::ZERO, |memory| {

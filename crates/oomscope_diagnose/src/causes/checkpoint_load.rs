@@ -1,6 +1,6 @@
 //! `checkpoint-load`: loading a checkpoint put a second copy on the device.
 
-use oomscope_model::{Cause, Severity};
+use oomscope_model::{Bytes, Cause, Severity};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
@@ -50,34 +50,22 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             );
         }
     }
-    let held: Vec<_> = context
-        .snapshot
-        .iter()
-        .flat_map(|snapshot| &snapshot.holders)
-        .filter(|holder| {
-            holder
-                .library_call
-                .as_deref()
-                .is_some_and(|call| call.starts_with("torch.serialization"))
-        })
-        .collect();
-    if let Some(holder) = held.first() {
-        let bytes = held.iter().map(|holder| holder.bytes).sum();
-        let share = context.live().map_or(0.0, |live| oomscope_model::Bytes::share_of(bytes, live));
-        let points = if share >= 0.3 {
-            55
-        } else if share >= 0.1 {
-            25
-        } else {
-            4
+    let (loaded, place) = context.loaded();
+    if loaded > Bytes::ZERO {
+        let share = context.live().map_or(0.0, |live| loaded.share_of(live));
+        let points = match share {
+            0.5.. => 70,
+            0.3.. => 55,
+            0.1.. => 25,
+            _ => 4,
         };
         case.speaks_at(
             points,
             "tensors read by `torch.load` are still on the device",
-            Some(bytes),
-            holder.place.as_ref(),
+            Some(loaded),
+            place,
         );
-        case.explains(Some(bytes));
+        case.explains(Some(loaded));
     }
     for joined in context.warm_findings(Cause::CheckpointLoad).take(1) {
         let hot = case.points() > 0;

@@ -165,18 +165,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "slower matmuls; the base weights are frozen",
         );
     }
-    let loaded: Bytes = context
-        .snapshot
-        .iter()
-        .flat_map(|snapshot| &snapshot.holders)
-        .filter(|holder| {
-            holder
-                .library_call
-                .as_deref()
-                .is_some_and(|call| call.starts_with("torch.serialization"))
-        })
-        .map(|holder| holder.bytes)
-        .sum();
+    let (loaded, _) = context.loaded();
     if claimed == Some(Cause::CheckpointLoad) && loaded > Bytes::ZERO {
         offer(
             "`map_location=\"cpu\"` and `del` after loading",
