@@ -108,3 +108,8 @@ pub(crate) fn dotted(expr: &Expr) -> Option<String> {
         _ => None,
     }
 }
+
+/// The last part of a dotted path: `history` of `self.history`.
+pub(crate) fn last_part(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}

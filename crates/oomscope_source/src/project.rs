@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
 use crate::facts::{Container, Facts, Mode, Summary};
-use crate::imports::dotted;
+use crate::imports::{dotted, last_part};
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rules::rules;
@@ -146,13 +146,9 @@ fn container_names(
     for facts in facts {
         let containers = facts.containers.iter().enumerate();
         let wanted = containers.filter(|(number, container)| condition(facts, *number, container));
-        names.extend(wanted.map(|(_, container)| last_name(&container.name)));
+        names.extend(wanted.map(|(_, container)| last_part(&container.name).to_owned()));
     }
     names
-}
-
-fn last_name(path: &str) -> String {
-    path.rsplit('.').next().unwrap_or(path).to_owned()
 }
 
 fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
@@ -201,7 +197,7 @@ fn bounded(facts: &[Facts<'_>]) -> FxHashSet<String> {
         .flat_map(|facts| &facts.assignments)
         .filter(|assignment| is_bounded_queue(assignment.value))
         .filter_map(|assignment| dotted(assignment.target))
-        .map(|path| last_name(&path))
+        .map(|path| last_part(&path).to_owned())
         .collect()
 }
 

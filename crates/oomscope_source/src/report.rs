@@ -27,6 +27,13 @@ pub(crate) fn report(
 ) {
     let Some(function) = project.index.function(report.function) else { return };
     let Some(file) = project.index.file(function.file) else { return };
+    // One finding a rule and line is shown; columns cost the length of their line.
+    let line = file.line(report.range.start());
+    if findings.last().is_some_and(|(id, last)| {
+        *id == function.file && last.rule == rule.id && last.place.line == line
+    }) {
+        return;
+    }
     let name = function.parent.map(|_| function.qualified.as_str());
     findings.push((
         function.file,

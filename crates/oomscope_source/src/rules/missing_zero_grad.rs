@@ -2,10 +2,11 @@
 
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::edit::{fix, line_before};
 use crate::facts::{Call, Facts};
-use crate::imports::dotted;
+use crate::imports::{dotted, last_part};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, step};
@@ -27,28 +28,39 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if !facts.runs_backward || project.is_unit_test(function) {
             continue;
         }
-        let mut done: Vec<String> = Vec::new();
+        let mut clearing: Option<Clearing> = None;
+        let mut done: FxHashSet<String> = FxHashSet::default();
+        let made = assignments_by_name(facts);
         for call in facts.calls.iter().filter(|call| steps_an_optimizer(call)) {
             let Some(optimizer) = receiver(call) else { continue };
             let again = match call.in_loop {
                 Some(_) => facts.loops_around(call.in_loop).any(|(_, l)| l.has_backward),
                 None => project.repeated.contains_key(&id),
             };
-            let made_each_time = facts.assignments.iter().any(|assignment| {
-                let around = call.in_loop.and_then(|number| facts.loops.get(number));
-                dotted(assignment.target).is_some_and(|name| name == optimizer)
-                    && around.is_none_or(|l| l.range.contains_range(assignment.range))
+            let around = call.in_loop.and_then(|number| facts.loops.get(number));
+            let made_each_time = made.get(&optimizer).is_some_and(|ranges| {
+                ranges.iter().any(|range| around.is_none_or(|l| l.range.contains_range(*range)))
             });
-            if made_each_time {
+            if !again || made_each_time || done.contains(&optimizer) {
                 continue;
             }
-            if !again || done.contains(&optimizer) || is_cleared(project, id, &optimizer) {
-                continue;
+            let clearing = clearing.get_or_insert_with(|| clearing_around(project, id));
+            if !clearing.clears(&optimizer) {
+                report_missing(project, id, facts, call, &optimizer, findings);
+                done.insert(optimizer);
             }
-            report_missing(project, id, facts, call, &optimizer, findings);
-            done.push(optimizer);
         }
     }
+}
+
+fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<String, Vec<TextRange>> {
+    let mut made: FxHashMap<String, Vec<TextRange>> = FxHashMap::default();
+    for assignment in &facts.assignments {
+        if let Some(name) = dotted(assignment.target) {
+            made.entry(name).or_default().push(assignment.range);
+        }
+    }
+    made
 }
 
 fn steps_an_optimizer(call: &Call<'_>) -> bool {
@@ -78,41 +90,47 @@ fn receiver(call: &Call<'_>) -> Option<String> {
     }
 }
 
-/// Whether anything that runs with this function clears the gradients of this optimizer.
-fn is_cleared(project: &Project<'_>, id: FunctionId, optimizer: &str) -> bool {
-    let wanted = optimizer.rsplit('.').next().unwrap_or(optimizer);
+/// What is cleared by anything that runs with a function. Optimizers go by their last name.
+#[derive(Default)]
+struct Clearing {
+    stepped: FxHashSet<String>,
+    cleared: FxHashSet<String>,
+    /// Cleared by hand or by a helper: which gradients, nobody knows.
+    clears_unknown: bool,
+}
+
+impl Clearing {
+    /// Whether an optimizer is cleared: by its name, or by one that steps nowhere, such as the
+    /// model's.
+    fn clears(&self, optimizer: &str) -> bool {
+        self.clears_unknown
+            || self.cleared.contains(last_part(optimizer))
+            || self.cleared.iter().any(|cleared| !self.stepped.contains(cleared))
+    }
+}
+
+fn clearing_around(project: &Project<'_>, id: FunctionId) -> Clearing {
     let mut related = related_functions(project, id);
     related.sort_unstable();
     related.dedup();
-    let stepped: Vec<String> = related
-        .iter()
-        .filter_map(|id| project.facts.get(id.0 as usize))
-        .flat_map(|facts| facts.calls.iter().filter(|c| steps_an_optimizer(c)).filter_map(receiver))
-        .map(|name| name.rsplit('.').next().unwrap_or(&name).to_owned())
-        .collect();
+    let mut clearing = Clearing::default();
     for facts in related.iter().filter_map(|id| project.facts.get(id.0 as usize)) {
-        let mut clears = false;
+        let mut calls_zero_grad = false;
         for call in &facts.calls {
             let name = called_name(call.call);
+            let holder = || last_part(&receiver(call).unwrap_or_default()).to_owned();
             if name == "zero_grad" {
-                clears = true;
-                let cleared = receiver(call).unwrap_or_default();
-                let cleared = cleared.rsplit('.').next().unwrap_or_default().to_owned();
-                let another = cleared != wanted && stepped.contains(&cleared);
-                if !another {
-                    return true;
-                }
+                calls_zero_grad = true;
+                clearing.cleared.insert(holder());
             } else if name.contains("zero_grad") || name.contains("clear_grad") {
-                return true;
+                clearing.clears_unknown = true;
+            } else if steps_an_optimizer(call) {
+                clearing.stepped.insert(holder());
             }
         }
-        let by_hand = facts.clears_grads && !clears;
-        let by_callee = by_hand && facts.calls.iter().all(|c| called_name(c.call) != "zero_grad");
-        if by_callee {
-            return true;
-        }
+        clearing.clears_unknown |= facts.clears_grads && !calls_zero_grad;
     }
-    false
+    clearing
 }
 
 /// The function, its class, what it calls, what calls it, what is defined in it.
@@ -140,7 +158,7 @@ fn related_functions(project: &Project<'_>, id: FunctionId) -> Vec<FunctionId> {
             related.extend(class.methods.values());
         }
     }
-    let known: rustc_hash::FxHashSet<FunctionId> = related.iter().copied().collect();
+    let known: FxHashSet<FunctionId> = related.iter().copied().collect();
     let inner = project.functions().filter(|(_, f, _)| {
         f.parent.is_some_and(|parent| known.contains(&parent))
             && project.index.function(id).is_some_and(|own| own.file == f.file)

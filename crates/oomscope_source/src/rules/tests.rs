@@ -85,3 +85,36 @@ fn a_fix_reparses_and_removes_its_finding_for_good() {
         }
     }
 }
+
+const LOOP: &str = "import torch\nimport torch.nn.functional as F\nfrom collections import deque\n\n\n\
+    class Log:\n    def __init__(self):\n        self.kept = []\n\n    \
+    def note(self, value):\n        self.kept.append(value)\n        return len(self.kept)\n\n\n\
+    def train(model, loader, optimizer):\n    log, queue = Log(), deque(maxlen=4)\n    \
+    for x, y in loader:\n        loss = F.cross_entropy(model(x), y)\n        \
+    optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n        ";
+
+#[test]
+fn a_call_inside_an_f_string_is_seen() {
+    let found = findings(&format!("{LOOP}print(f\"noted {{log.note(loss)}}\")\n"));
+    assert_eq!(found.iter().map(|f| f.rule).collect::<Vec<_>>(), ["OOM104"], "{found:#?}");
+}
+
+#[test]
+fn a_sum_made_under_no_grad_carries_no_graph_but_a_kept_loss_does() {
+    let kept = |statement: &str| {
+        findings(&format!("{LOOP}with torch.no_grad():\n            {statement}\n")).len()
+    };
+    assert_eq!(kept("log.note(loss * 2)"), 0);
+    assert_eq!(kept("log.note(loss)"), 1);
+}
+
+#[test]
+fn a_fix_of_a_value_that_is_read_as_a_tensor_keeps_it_one() {
+    for (read, ending) in [("kept[-1].item()", ".detach()"), ("float(kept[-1])", ".item()")] {
+        let text = LOOP.replace("queue = Log(), deque(maxlen=4)", "kept = Log(), []");
+        let found = findings(&format!("{text}kept.append(loss)\n    return {read}\n"));
+        let edits = found.first().and_then(|f| f.fix.as_ref()).map(|fix| &fix.edits);
+        let texts = edits.map(|edits| edits.iter().map(|e| e.text.as_str()).collect::<Vec<_>>());
+        assert_eq!(texts, Some(vec![ending]), "{read}");
+    }
+}
