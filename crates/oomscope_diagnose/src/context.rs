@@ -258,6 +258,15 @@ impl<'a> Context<'a> {
             })
     }
 
+    /// Whether the failing path belongs to training: a backward ran, or a function on the path runs
+    /// one, and nothing says that it evaluates.
+    pub(crate) fn trains(&self) -> bool {
+        let ran = self.snapshot.is_some_and(|snapshot| snapshot.backward_runs > 0);
+        let will = |place: &Place| self.function_at(place).is_some_and(|fact| fact.runs_backward);
+        let in_step = matches!(self.phase, Phase::Backward | Phase::OptimizerStep);
+        (ran || in_step || self.asked.iter().any(will)) && !self.is_evaluating()
+    }
+
     /// What the source knows of the innermost function around a line.
     pub(crate) fn function_at(&self, place: &Place) -> Option<&'a oomscope_model::FunctionFact> {
         let file = self.file_of(place)?;

@@ -196,6 +196,50 @@ fn a_validation_loop_on_one_line_has_periods_of_its_own() {
 }
 
 #[test]
+fn a_full_ring_buffer_is_no_growth() {
+    let mut program = Program::default();
+    program.build();
+    let frames = || stack(&[("main", 53)]);
+    let mut buffer: Vec<i64> = (0..40).map(|_| program.alloc(2 * MIB, frames())).collect();
+    for _ in 0..60 {
+        let batch = program.alloc(MIB, stack(&[("main", 50)]));
+        let blocks = program.forward(51);
+        program.backward(52, blocks);
+        let added = program.alloc(2 * MIB, frames());
+        buffer.push(added);
+        program.free(buffer.remove(0));
+        program.free(batch);
+    }
+    assert_eq!(program.summarise(800).growth, None);
+}
+
+#[test]
+fn a_validation_by_the_training_s_own_function_is_a_loop_of_its_own() {
+    let mut program = Program::default();
+    program.build();
+    let call = |own: i64, line: i64| {
+        let library = [("nn/functional.py", "linear"), ("nn/modules/module.py", "_call_impl")];
+        below(&library, &[("forward", own), ("run_epoch", 30), ("main", line)])
+    };
+    for _ in 0..14 {
+        let batch = program.alloc(MIB, stack(&[("run_epoch", 29), ("main", 64)]));
+        let blocks = [20, 21].map(|own| program.alloc(3 * MIB, call(own, 64)));
+        program.backward(64, blocks.to_vec());
+        program.free(batch);
+    }
+    for _ in 0..5 {
+        program.alloc(MIB, stack(&[("run_epoch", 29), ("main", 65)]));
+        for own in [20, 21] {
+            program.alloc(3 * MIB, call(own, 65));
+        }
+    }
+    program.fail(3 * MIB, call(20, 65));
+    let growth = program.summarise(ALL).growth.expect("no backward frees the validation's graphs");
+    assert_eq!(growth.per_period, Some(Bytes::from_mib(7)));
+    assert!(!growth.backward_ran);
+}
+
+#[test]
 fn building_a_model_in_a_loop_is_no_step() {
     let mut program = Program::default();
     for layer in 0..12 {

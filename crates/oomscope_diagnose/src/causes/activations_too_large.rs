@@ -72,6 +72,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             case.places(&holder.callers);
         }
     }
+    if context.capacity().is_some_and(|capacity| context.others().share_of(capacity) >= 0.4) {
+        case.denies(30, "other processes hold a large part of the device");
+    }
     if context.grows() {
         case.denies(45, "memory grows from step to step: one step alone fits");
     }
@@ -96,8 +99,7 @@ fn remedy(context: &Context<'_>) -> Remedy {
     let at = context.asked.first().map_or_else(String::new, |place| {
         format!(" (it died below {}:{})", place.file_name(), place.line)
     });
-    let trains = context.snapshot.is_none_or(|snapshot| snapshot.backward_runs > 0)
-        && !context.is_evaluating();
+    let trains = context.trains() || context.snapshot.is_none() && !context.is_evaluating();
     let fix = if trains {
         let mut ways = vec![
             "halve the micro-batch and accumulate gradients over two",

@@ -188,6 +188,10 @@ pub(super) fn blocks(count: u64) -> String {
 /// What grows, as the beginning of a sentence.
 pub(super) fn left_behind(growth: &Growth) -> String {
     match growth.per_period {
+        Some(bytes) if growth.growing_periods * 10 < growth.periods * 8 => format!(
+            "{} of {} steps leave {bytes} behind each",
+            growth.growing_periods, growth.periods
+        ),
         Some(bytes) => format!("each step leaves {bytes} behind"),
         None if growth.backward_ran => {
             format!("{} are older than the last backward and still held", growth.total)

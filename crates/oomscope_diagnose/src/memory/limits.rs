@@ -18,7 +18,9 @@ pub(super) fn find(past: &Past<'_>, trace: Option<&Trace>, holders: &[Holder]) -
             Limit::RecordingBeganLate
         });
     }
-    if !past.has_stacks() && past.live.iter().all(|block| block.stack == StackId::NONE) {
+    if trace.iter().all(|(_, event)| event.stack == StackId::NONE)
+        && past.live.iter().all(|block| block.stack == StackId::NONE)
+    {
         limits.push(Limit::NoStacks);
         return limits;
     }

@@ -45,7 +45,7 @@ pub(super) fn find(past: &Past<'_>) -> Periods {
             walk.visit(index, &past.summary(event.stack).path);
         }
     }
-    let loops = walk.loops;
+    let (loops, callers) = (walk.loops, walk.callers);
     let span = past.until.saturating_sub(walk.first_event.unwrap_or(past.until));
     let covers = |turns: &[u32]| {
         turns.first().is_some_and(|first| past.until.saturating_sub(*first) >= span / 3)
@@ -75,8 +75,21 @@ pub(super) fn find(past: &Past<'_>) -> Periods {
         first_turn: turns.first().copied(),
         last_turn: turns.last().copied(),
     };
+    begin_at_the_last_call(&mut periods, callers.get(steps).map_or(&[][..], Vec::as_slice));
     add_the_loop_that_runs(&mut periods, &loops, steps, past.until);
     periods
+}
+
+/// One function may run the loops of training and of validation, called from two lines: the loop
+/// that runs began where the caller's line last moved.
+fn begin_at_the_last_call(periods: &mut Periods, callers: &[u32]) {
+    let Some(last) = callers.last() else { return };
+    let same = callers.iter().rev().take_while(|caller| *caller == last).count();
+    let since = callers.len() - same;
+    if since > 0 && same >= FEWEST_TURNS {
+        periods.since = since as u32;
+        periods.first_turn = periods.starts.get(since).copied();
+    }
 }
 
 /// Where a loop around the steps last turned, once the steps had begun to turn.
@@ -123,6 +136,8 @@ fn add_the_loop_that_runs(
 /// The walk over the trace's stacks.
 struct Walk {
     loops: FxHashMap<Loop, Vec<u32>>,
+    /// For each turn of a loop, the line that called the function which runs it.
+    callers: FxHashMap<Loop, Vec<u32>>,
     path: Vec<(FunctionId, u32)>,
     /// At each depth, what the same caller's line has called already.
     called: Vec<Vec<FunctionId>>,
@@ -134,6 +149,7 @@ impl Default for Walk {
     fn default() -> Walk {
         Walk {
             loops: FxHashMap::default(),
+            callers: FxHashMap::default(),
             path: Vec::new(),
             called: Vec::new(),
             stack: StackId::NONE,
@@ -151,6 +167,8 @@ impl Walk {
         self.first_event.get_or_insert(index);
         if let Some(turning) = self.turn(path) {
             self.loops.entry(turning).or_default().push(index);
+            let caller = turning.0.checked_sub(1).and_then(|depth| path.get(depth));
+            self.callers.entry(turning).or_default().push(caller.map_or(0, |(_, line)| *line));
         }
         let shared = self.path.iter().zip(path).take_while(|(a, b)| a == b).count();
         self.called.truncate(shared + 1);

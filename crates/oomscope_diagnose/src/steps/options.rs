@@ -33,8 +33,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
     let states = context.role_bytes(Role::OptimizerState);
     let weights = context.role_bytes(Role::Parameters);
     let gradients = context.role_bytes(Role::Gradients);
-    let trains = context.snapshot.is_some_and(|snapshot| snapshot.backward_runs > 0)
-        || matches!(context.phase, Phase::Backward | Phase::OptimizerStep);
+    let trains = context.trains();
     // One step's activations: what grows is not one of them.
     let grown = context.growth().map_or(Bytes::ZERO, |growth| growth.total);
     let step = activations.saturating_sub(grown);
@@ -59,7 +58,7 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
             "nothing",
         );
     }
-    if trains && step > Bytes::ZERO && !context.is_evaluating() {
+    if trains && step > Bytes::ZERO {
         offer(
             "halve the micro-batch, accumulate two",
             Some(Bytes(step.0 / 2)),

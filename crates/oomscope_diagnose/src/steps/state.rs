@@ -131,11 +131,6 @@ fn notes(context: &Context<'_>) -> Vec<String> {
                 .map(|limit| limit.meaning().to_owned()),
         );
     }
-    for process in context.memory.iter().flat_map(|memory| &memory.other_processes) {
-        let bytes =
-            process.bytes.map_or_else(|| "an unknown amount".to_owned(), |bytes| bytes.to_string());
-        notes.push(format!("process {} holds {bytes}", process.pid));
-    }
     let failures = || context.evidence.logs.iter().flat_map(|log| &log.failures);
     for failure in failures().filter(|failure| failure.follows_another).take(4) {
         let who = failure

@@ -26,7 +26,7 @@ struct Left {
 
 pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let mut survivors = survivors(past);
-    if is_one_step(past, &survivors) {
+    if is_one_step(past, &survivors) || is_turnover(past, &survivors) {
         return None;
     }
     let mut left: FxHashMap<u32, Left> = FxHashMap::default();
@@ -103,6 +103,26 @@ fn is_one_step(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
     };
     let loop_is_new = past.periods.first_turn.is_none_or(|turn| turn > released.0);
     younger && !survivors.iter().any(evaluates) && !(loop_is_new && past.starts_whole())
+}
+
+/// A full ring buffer keeps blocks of many steps too, but gives up as many: the floor of live bytes
+/// does not rise by what survives.
+fn is_turnover(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
+    let last = past.periods.starts.len() as u32;
+    let earlier = || {
+        survivors
+            .iter()
+            .filter_map(|block| Some((past.period_of(block.allocated_at?), block.size)))
+            .filter(|(period, _)| *period < last)
+    };
+    let Some(oldest) = earlier().map(|(period, _)| period).min() else { return false };
+    let floor = |period: u32| {
+        let start = past.periods.starts.get(period.saturating_sub(1) as usize)?;
+        past.timeline.allocated.get(*start as usize).copied().map(Bytes)
+    };
+    let (Some(before), Some(after)) = (floor(oldest), floor(last)) else { return false };
+    let survived: Bytes = earlier().map(|(_, size)| size).sum();
+    after.saturating_sub(before).share_of(survived) < 0.5
 }
 
 /// Of what the calls made that left the survivors behind, the percentage that they kept: a graph
