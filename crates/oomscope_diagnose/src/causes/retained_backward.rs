@@ -1,6 +1,6 @@
 //! `retained-backward`: `retain_graph=True` or `create_graph=True` keeps graphs.
 
-use oomscope_model::{Bytes, Cause, Severity};
+use oomscope_model::{Bytes, Cause, Place, Severity};
 
 use super::case::Case;
 use super::{CauseRule, Remedy};
@@ -21,6 +21,17 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             _ => 10,
         };
         case.finding(points, joined);
+    }
+    if case.points() <= 0
+        && context.growth_is_graph()
+        && let Some(place) = keeps_its_graph(context)
+    {
+        case.speaks_at(
+            38,
+            "backward is told to keep its graph in the loop whose steps leave graphs behind",
+            None,
+            Some(&place),
+        );
     }
     if case.points() > 0
         && let Some(growth) = context.growth().filter(|growth| growth.backward_ran)
@@ -45,6 +56,27 @@ fn assess(context: &Context<'_>, case: &mut Case) {
             case.places(&line.callers);
         }
     }
+}
+
+/// The line with `retain_graph=True` or `create_graph=True` in a function that the growing blocks
+/// were made below.
+fn keeps_its_graph(context: &Context<'_>) -> Option<Place> {
+    let growth = context.growth()?;
+    let functions = growth
+        .lines
+        .iter()
+        .flat_map(|line| line.place.iter().chain(&line.callers))
+        .filter_map(|place| Some((context.file_of(place)?, context.function_at(place)?.lines)));
+    functions.into_iter().find_map(|(file, (first, last))| {
+        let lines =
+            file.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
+        lines
+            .filter(|(text, _)| !text.trim_start().starts_with('#'))
+            .find(|(text, _)| {
+                text.contains("retain_graph=True") || text.contains("create_graph=True")
+            })
+            .map(|(_, line)| Place { file: file.path.clone(), line, function: None })
+    })
 }
 
 fn remedy(context: &Context<'_>) -> Remedy {
