@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::TextStyle;
 use crate::layout::{Span, Tone, gap, width_of, write_line, write_wrapped};
 
-/// Writes the page `markdown`: headings, paragraphs, lists, quotes, tables and fenced code.
+/// Writes the page `markdown`: headings, paragraphs, lists, quotes, tables and code.
 pub fn render_page(markdown: &str, style: &TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let style = *style;
     let mut paragraph = String::new();
@@ -21,6 +21,8 @@ pub fn render_page(markdown: &str, style: &TextStyle, out: &mut dyn Write) -> io
         } else if text.is_empty() {
             flush(out, style, &mut lead, &mut paragraph)?;
             writeln!(out)?;
+        } else if let Some(code) = indented_code(line, paragraph.is_empty() && lead.is_empty()) {
+            write_line(out, style, &[gap(4), style.span(Tone::Code, code)])?;
         } else if let Some(title) = heading(text) {
             flush(out, style, &mut lead, &mut paragraph)?;
             write_wrapped(out, style, &[], &style.prose(Tone::Heading, title))?;
@@ -111,6 +113,12 @@ fn write_row(out: &mut dyn Write, style: TextStyle, row: &str) -> io::Result<()>
     write_wrapped(out, style, &lead, &spans)
 }
 
+/// A line of a code block that is indented by four, where no paragraph or item goes on.
+fn indented_code(line: &str, starts_afresh: bool) -> Option<&str> {
+    let code = line.strip_prefix("    ")?;
+    (starts_afresh && item(code.trim_start()).is_none()).then_some(code)
+}
+
 fn fence_of(text: &str) -> Option<&str> {
     ["```", "~~~"].into_iter().find(|fence| text.starts_with(fence))
 }
@@ -130,4 +138,19 @@ fn item(text: &str) -> Option<(&str, &str)> {
     let (number, item) = text.split_once(' ')?;
     (digits > 0 && digits < 4 && number.len() == digits + 1 && number.ends_with('.'))
         .then(|| (number, item.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render_page;
+    use crate::TextStyle;
+
+    #[test]
+    fn indented_code_is_not_run_together() {
+        let page = "# kv\n\nHow much:\n\n    a = 1\n        × 2\n\nNext, a list:\n\n- one\n";
+        let mut out = Vec::new();
+        render_page(page, &TextStyle::default(), &mut out).expect("memory takes all");
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.contains("\n    a = 1\n        × 2\n"), "{text}");
+    }
 }

@@ -82,14 +82,11 @@ impl Gathered {
         };
         match recognise::kind(&name, &content) {
             Ok(kind) => self.inputs.push(Input { name, kind, content }),
-            Err(what) => self.problems.push(Problem {
-                input: name,
-                at: None,
-                what,
-                hint: Some(
-                    "give a log, a snapshot (pickle, JSON, HTML) or Python source".to_owned(),
-                ),
-            }),
+            Err(what) => {
+                let hint = "give a log, a snapshot (pickle, JSON, HTML) or Python source";
+                let hint = (!content.is_empty()).then(|| hint.to_owned());
+                self.problems.push(Problem { input: name, at: None, what, hint });
+            }
         }
     }
 }
