@@ -44,6 +44,30 @@ fn a_missing_file_is_named_and_exits_with_two() {
 }
 
 #[test]
+fn a_folder_that_holds_nothing_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("runs")).expect("created");
+    std::fs::write(folder.path().join("runs/notes.txt"), "all went well\n").expect("written");
+    let output = oomscope_in(folder.path(), &["diagnose", "runs"], "");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with(
+            "error: runs: no log with a failure, no snapshot and no Python source in it\n"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_recording_without_steps_does_not_claim_that_memory_is_flat() {
+    let output = oomscope(&["diagnose", "crates/oomscope_snapshot/tests/data/ring_wrapped.pickle"]);
+    let said = text(&output.stdout).replace('\n', " ");
+    assert!(said.contains("too few steps to tell growth"), "{said}");
+    assert!(!said.contains("nothing outlives its step"), "{said}");
+}
+
+#[test]
 fn healthy_source_finds_nothing_and_exits_with_zero() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(

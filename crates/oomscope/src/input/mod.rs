@@ -43,7 +43,17 @@ pub(crate) fn gather(arguments: &[String]) -> Gathered {
         }
         let path = Path::new(argument);
         if path.is_dir() {
+            let before = (gathered.inputs.len(), gathered.problems.len());
             walk::directory(path, &mut gathered);
+            if before == (gathered.inputs.len(), gathered.problems.len()) {
+                gathered.problems.push(Problem {
+                    input: argument.clone(),
+                    at: None,
+                    what: "no log with a failure, no snapshot and no Python source in it"
+                        .to_owned(),
+                    hint: Some("name the file itself to have it read all the same".to_owned()),
+                });
+            }
         } else if path.exists() {
             gathered.add_file(argument, path);
         } else if looks_like_a_path(argument) {

@@ -25,8 +25,12 @@ pub(crate) fn headline(
             }
         }
         Verdict::Healthy => match context.snapshot {
-            Some(snapshot) => format!(
+            Some(snapshot) if context.is_flat() => format!(
                 "no failure and no growth found; the peak was {} allocated",
+                snapshot.peak_allocated
+            ),
+            Some(snapshot) => format!(
+                "no failure found; the recording shows too few steps to tell growth; the peak was {} allocated",
                 snapshot.peak_allocated
             ),
             None => "no failure and no memory defect found".to_owned(),
@@ -125,7 +129,11 @@ pub(crate) fn four_parts(
         Verdict::Undecided => Cause::Unknown,
         Verdict::Healthy => {
             return FourParts {
-                root_cause: "Nothing failed, and nothing outlives its step.".to_owned(),
+                root_cause: if context.is_flat() {
+                    "Nothing failed, and nothing outlives its step.".to_owned()
+                } else {
+                    "Nothing that was read shows a failure.".to_owned()
+                },
                 fix: "Nothing to fix.".to_owned(),
                 verification: healthy_figure(context),
                 prevention: "Keep the recorder on in long runs, so that a failure explains itself."

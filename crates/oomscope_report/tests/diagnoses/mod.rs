@@ -230,7 +230,7 @@ pub(crate) fn retained_graph() -> Diagnosis {
             cause: Cause::GraphRetained,
             title: "Add the loss as a number".into(),
             diff: Some(DIFF.into()),
-            words: "`.item()` ends the graph: each batch's activations are freed when `loss` is replaced. Apply with `oomscope fix --apply`.".into(),
+            words: "`.item()` ends the graph: each batch's activations are freed when `loss` is replaced. Apply with `git apply`.".into(),
         }],
         options: vec![
             SavingOption {
@@ -247,14 +247,14 @@ pub(crate) fn retained_graph() -> Diagnosis {
             },
         ],
         verify: vec![VerifyStep {
-            run: "oomscope run --compare snapshot.pickle -- python src/train.py --epochs 1".into(),
+            run: "python src/train.py --epochs 1".into(),
             expect: "allocated memory is flat over validation, at about 5.08 GiB; peak below 9 GiB".into(),
         }],
         report: FourParts {
             root_cause: "`validate` sums the loss tensors themselves at `train.py:91`. Each carries its batch's graph and with it 341.00 MiB of activations; after 214 batches the device is full.".into(),
             fix: "Write `total += loss.item()`, and put the loop under `torch.inference_mode()`.".into(),
             verification: "Run one validation epoch: `memory_allocated` must not rise between batches.".into(),
-            prevention: "Run `oomscope lint src` in continuous integration: rule OOM101 finds this.".into(),
+            prevention: "Run `oomscope diagnose src` in continuous integration: rule OOM101 finds this.".into(),
         },
         excerpts: vec![(
             train(91, "validate"),
