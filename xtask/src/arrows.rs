@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oomscope_snapshot", &["oomscope_model"]),
     ("oomscope_source", &["oomscope_model"]),
     ("oomscope_diagnose", &["oomscope_model", "oomscope_snapshot", "oomscope_source"]),
-    ("oomscope_report", &["oomscope_model", "oomscope_diagnose"]),
+    ("oomscope_report", &["oomscope_model", "oomscope_snapshot", "oomscope_diagnose"]),
+    ("oomscope_export", &["oomscope_model", "oomscope_snapshot"]),
     (
         "oomscope",
         &[
@@ -21,9 +22,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "oomscope_source",
             "oomscope_diagnose",
             "oomscope_report",
+            "oomscope_export",
         ],
     ),
-    ("xtask", &["oomscope_report", "oomscope_source", "oomscope_diagnose"]),
+    (
+        "xtask",
+        &[
+            "oomscope_model",
+            "oomscope_snapshot",
+            "oomscope_report",
+            "oomscope_source",
+            "oomscope_diagnose",
+        ],
+    ),
 ];
 
 /// Ruff's crates have no stable interface; one crate adapts them.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use oomscope_diagnose::{diagnose, log, memory};
+use oomscope_diagnose::{diagnose, log};
 use oomscope_model::{Bytes, Evidence, Problem, Verdict};
 use oomscope_report::{Charset, Detail};
 use oomscope_source::InputFile;
@@ -116,7 +116,11 @@ fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Ev
                 what: problem.what.clone(),
                 hint: problem.hint.clone(),
             }));
-            evidence.snapshots.extend(memory::summarise(&input.name, &snapshot, failed_request));
+            evidence.snapshots.extend(oomscope_snapshot::summarise(
+                &input.name,
+                &snapshot,
+                failed_request,
+            ));
             true
         }
         Err(error) => {

@@ -2,8 +2,8 @@
 //! are warm. The causes read this and nothing else.
 
 use oomscope_model::{
-    Bytes, Evidence, Failure, GradMode, Growth, MemoryError, MemorySample, Phase, Place, Role,
-    Signal, SnapshotEvidence, SourceFile,
+    Bytes, Evidence, Failure, Frame, GradMode, Growth, MemoryError, MemorySample, Phase, Place,
+    Role, Signal, SnapshotEvidence, SourceFile,
 };
 
 use crate::join::{self, Joined};
@@ -38,7 +38,7 @@ impl<'a> Context<'a> {
         let library_call = snapshot
             .filter(|snapshot| snapshot.failed())
             .and_then(|snapshot| snapshot.request.as_ref()?.library_call.clone())
-            .or_else(|| failure.and_then(crate::memory::failing_library_call));
+            .or_else(|| failure.and_then(failing_library_call));
         let phase = failure
             .map(|failure| failure.phase)
             .filter(|phase| *phase != Phase::Unknown)
@@ -416,4 +416,10 @@ fn asked(failure: Option<&Failure>, snapshot: Option<&SnapshotEvidence>) -> Vec<
             failure.traceback.iter().rev().filter(user).map(oomscope_model::Frame::place).collect()
         })
         .unwrap_or_default()
+}
+
+/// The library call of a traceback's innermost user frame.
+fn failing_library_call(failure: &Failure) -> Option<String> {
+    let innermost_first: Vec<&Frame> = failure.traceback.iter().rev().collect();
+    oomscope_snapshot::library_call(&innermost_first)
 }

@@ -1,6 +1,6 @@
 //! From evidence to a diagnosis: [`diagnose`] is a pure function, the heart of oomscope.
 //!
-//! Before it, [`log::read`] turns error texts into evidence and [`memory::summarise`] does the
+//! Before it, [`log::read`] turns error texts into evidence and [`oomscope_snapshot::summarise`] does the
 //! same for snapshots. It never reads, prints or runs anything, and every claim that it makes
 //! carries its evidence.
 //!
@@ -19,7 +19,6 @@ mod causes;
 mod context;
 mod join;
 pub mod log;
-pub mod memory;
 mod steps;
 
 use oomscope_model::{Diagnosis, Evidence, Verdict};

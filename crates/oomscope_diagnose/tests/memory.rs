@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use oomscope_diagnose::memory::summarise;
 use oomscope_model::{Bytes, Limit, Moment, Role, SnapshotEvidence};
 use oomscope_snapshot::fixture::{Node, block, event, frame, segment, snapshot};
 use oomscope_snapshot::read;
+use oomscope_snapshot::summarise;
 
 const MIB: i64 = 1 << 20;
 const TORCH: &str = "/opt/venv/lib/python3.11/site-packages/torch";

@@ -16,34 +16,16 @@
 //! assert_eq!(state.counters.allocated, Bytes(1024));
 //! ```
 
-mod assemble;
-mod containers;
-mod error;
+mod analysis;
 pub mod fixture;
-mod format;
 mod history;
-mod html;
-mod json;
-mod layout;
-mod machine;
-mod opcodes;
-mod pickle;
-mod records;
-mod recovery;
-mod rounding;
+mod reader;
 mod snapshot;
-mod stack_runs;
 mod stacks;
-mod state;
-mod timeline;
-mod value;
-mod word;
 
-pub use error::{ReadError, ReadProblem};
-pub use format::{Format, read, recognise};
-pub use history::{History, Life, history};
-pub use layout::SegmentRange;
+pub use analysis::{library_call, phase_of, summarise};
+pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
+pub use history::{counters, history, state_at};
+pub use reader::{Format, ReadError, ReadProblem, read, recognise};
 pub use snapshot::{Snapshot, Trace, UnknownWord, oom_events};
 pub use stacks::Stacks;
-pub use state::{At, LiveBlock, State, state_at};
-pub use timeline::{Timeline, counters};

@@ -3,8 +3,8 @@
 use oomscope_model::{AllocatorSettings, Bytes, DeviceId, Event, EventIndex, EventKind};
 use oomscope_model::{Segment, StackId};
 
-use crate::error::ReadProblem;
-use crate::rounding::Rounding;
+use crate::history::rounding::Rounding;
+use crate::reader::ReadProblem;
 use crate::stacks::Stacks;
 
 /// A snapshot that was read.

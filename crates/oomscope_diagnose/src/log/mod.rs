@@ -39,7 +39,6 @@ mod units;
 
 use oomscope_model::LogEvidence;
 
-pub use phase::phase_of;
 pub use primary::primary_failure;
 pub use trend::{Trend, trend};
 

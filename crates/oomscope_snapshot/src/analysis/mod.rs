@@ -10,12 +10,16 @@ mod limits;
 mod moment;
 mod past;
 mod periods;
+mod phase;
 mod stacks;
 
+use crate::{At, Snapshot, Trace, history, oom_events};
 use oomscope_model::{Bytes, DeviceId, Moment, Request, Role, SnapshotEvidence, StackId};
-use oomscope_snapshot::{At, Snapshot, Trace, history, oom_events};
 
 use past::Past;
+
+pub use phase::phase_of;
+pub use stacks::library_call;
 
 /// What each device in use says at the moment that matters.
 ///
@@ -103,10 +107,4 @@ fn request(past: &Past<'_>, trace: &Trace, moment: &Moment) -> Option<Request> {
         phase: if stack == event.stack { summary.phase } else { phase },
         requested: event.size,
     })
-}
-
-/// The library call of a traceback's innermost user frame.
-pub(crate) fn failing_library_call(failure: &oomscope_model::Failure) -> Option<String> {
-    let innermost_first: Vec<&oomscope_model::Frame> = failure.traceback.iter().rev().collect();
-    stacks::library_call(&innermost_first)
 }

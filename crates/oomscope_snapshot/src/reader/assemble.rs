@@ -3,14 +3,14 @@
 
 use oomscope_model::{AllocatorSettings, Block, BlockState, Bytes, DeviceId, Segment};
 
-use crate::containers::{Item, List, NO_RUN, Run};
-use crate::error::{ReadError, ReadProblem};
-use crate::machine::Machine;
-use crate::records::{BlockRecord, Dict, Top};
-use crate::rounding::Rounding;
+use crate::history::rounding::Rounding;
+use crate::reader::containers::{Item, List, NO_RUN, Run};
+use crate::reader::error::{ReadError, ReadProblem};
+use crate::reader::machine::Machine;
+use crate::reader::records::{BlockRecord, Dict, Top};
+use crate::reader::value::Value;
+use crate::reader::word::Word;
 use crate::snapshot::{Rows, Snapshot, Trace, UnknownWord};
-use crate::value::Value;
-use crate::word::Word;
 
 /// Makes the snapshot. `problem` is what stopped the reading early, if anything did.
 pub(crate) fn assemble(

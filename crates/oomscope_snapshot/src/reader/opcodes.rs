@@ -3,8 +3,8 @@
 
 use memchr::memchr;
 
-use crate::machine::{Damage, Machine};
-use crate::value::{Escaping, Text, Value};
+use crate::reader::machine::{Damage, Machine};
+use crate::reader::value::{Escaping, Text, Value};
 
 /// Whether reading goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

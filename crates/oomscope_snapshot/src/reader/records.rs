@@ -2,8 +2,8 @@
 
 use oomscope_model::{BlockState, EventKind, SegmentPool, StackId};
 
-use crate::value::{Text, Value};
-use crate::word::Word;
+use crate::reader::value::{Text, Value};
+use crate::reader::word::Word;
 
 /// What a dict is, by the keys seen so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Blocks that each step replaces by larger ones, as a cache that is concatenated: no old block
 //! is live, but the floor of live bytes rises and the blocks of a stack get larger.
 
+use crate::LiveBlock;
 use oomscope_model::{Bytes, Growth, StackId};
-use oomscope_snapshot::LiveBlock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{backward_periods, median, rising_share};
-use crate::memory::past::Past;
+use crate::analysis::past::Past;
 
 /// Fewer periods than this are no series.
 const FEWEST_PERIODS: usize = 6;

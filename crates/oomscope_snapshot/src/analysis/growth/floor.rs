@@ -4,7 +4,7 @@
 use oomscope_model::{Bytes, Growth};
 
 use super::rising_share;
-use crate::memory::past::Past;
+use crate::analysis::past::Past;
 
 const WINDOWS: u32 = 16;
 /// Windows shorter than this are noise.

@@ -1,7 +1,7 @@
 //! Who holds bytes: blocks grouped by the user's line and by what they are.
 
+use crate::LiveBlock;
 use oomscope_model::{Bytes, EventIndex, Holder, Place, Role, StackId};
-use oomscope_snapshot::LiveBlock;
 use rustc_hash::FxHashMap;
 
 use super::past::Past;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::word::{Word, classify};
+use crate::reader::word::{Word, classify};
 
 /// A value. Containers are ids, so that an object may be referred to before it is filled.
 #[derive(Clone, Copy, Debug, PartialEq)]

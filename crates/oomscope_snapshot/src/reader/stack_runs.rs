@@ -6,9 +6,9 @@ use std::hash::Hasher;
 use oomscope_model::{FrameId, StackId};
 use rustc_hash::FxHasher;
 
-use crate::containers::List;
-use crate::machine::Machine;
-use crate::value::Value;
+use crate::reader::containers::List;
+use crate::reader::machine::Machine;
+use crate::reader::value::Value;
 
 const BINGET: u8 = b'h';
 const LONG_BINGET: u8 = b'j';

@@ -1,7 +1,7 @@
 //! Which moment of the trace matters: the failure that the log is about, else the peak.
 
+use crate::{Timeline, Trace, oom_events};
 use oomscope_model::{Bytes, EventIndex, Moment};
-use oomscope_snapshot::{Timeline, Trace, oom_events};
 
 /// The moment to describe. A program that caught its error has long freed the memory at the dump,
 /// so an `oom` event wins over everything. Among several: the one whose request is the log's

@@ -1,13 +1,13 @@
 //! Where the recording is too short to show steps: tensors of a forward pass that are older than
 //! the last backward or optimizer step should have been freed by it.
 
+use crate::LiveBlock;
 use oomscope_model::{Bytes, EventIndex, GradMode, Growth, Role, StackId};
-use oomscope_snapshot::LiveBlock;
 use rustc_hash::FxHashSet;
 
 use super::last_release;
-use crate::memory::past::Past;
-use crate::memory::stacks::PhaseKind;
+use crate::analysis::past::Past;
+use crate::analysis::stacks::PhaseKind;
 
 /// With grad mode off nothing is saved for a backward: what an earlier turn of the loop made is
 /// kept by a reference, be it older than the recording.

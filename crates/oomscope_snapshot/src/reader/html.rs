@@ -5,8 +5,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use memchr::{memchr, memmem};
 
-use crate::error::ReadError;
-use crate::pickle;
+use crate::reader::error::ReadError;
+use crate::reader::pickle;
 use crate::snapshot::Snapshot;
 
 /// Reads the first embedded pickle. Offsets in problems count in the decoded pickle.

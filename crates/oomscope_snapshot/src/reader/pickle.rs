@@ -1,9 +1,9 @@
 //! Pickles: one pass over the opcodes, to the end or to the first damage.
 
-use crate::assemble::assemble;
-use crate::error::{ReadError, ReadProblem};
-use crate::machine::{Damage, Machine};
-use crate::opcodes::{Cursor, Flow, is_opcode, step};
+use crate::reader::assemble::assemble;
+use crate::reader::error::{ReadError, ReadProblem};
+use crate::reader::machine::{Damage, Machine};
+use crate::reader::opcodes::{Cursor, Flow, is_opcode, step};
 use crate::snapshot::Snapshot;
 
 /// Whether the bytes begin as a pickle of protocol 2 to 5.

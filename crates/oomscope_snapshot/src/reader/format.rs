@@ -2,9 +2,9 @@
 
 use memchr::memmem;
 
-use crate::error::ReadError;
+use super::{html, json, pickle};
+use crate::reader::error::ReadError;
 use crate::snapshot::Snapshot;
-use crate::{html, json, pickle};
 
 /// The forms in which snapshots exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use oomscope_model::{EventKind, FrameId, StackId};
 
-use crate::machine::Machine;
-use crate::records::{BlockRecord, Dict, FrameRecord, Kind, Known, NO_PROPERTY, Property};
-use crate::records::{SegmentRecord, Top, event_kind, kind_of};
-use crate::value::{Text, Value};
-use crate::word::Word;
+use crate::reader::machine::Machine;
+use crate::reader::records::{BlockRecord, Dict, FrameRecord, Kind, Known, NO_PROPERTY, Property};
+use crate::reader::records::{SegmentRecord, Top, event_kind, kind_of};
+use crate::reader::value::{Text, Value};
+use crate::reader::word::Word;
 
 /// Distinct unknown words that are counted by name.
 const MOST_UNKNOWN: usize = 64;

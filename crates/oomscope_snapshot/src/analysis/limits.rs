@@ -1,7 +1,7 @@
 //! What a recording cannot show, and why.
 
+use crate::Trace;
 use oomscope_model::{Bytes, Holder, Limit, Role, StackId};
-use oomscope_snapshot::Trace;
 
 use super::past::Past;
 

@@ -1,9 +1,9 @@
 //! Everything that one device's recording says up to the moment: what the analyses look at.
 
+use crate::{LiveBlock, Stacks, State, Timeline, Trace};
 use oomscope_model::{
     BlockState, Bytes, Event, EventIndex, EventKind, Holder, Moment, Role, StackId,
 };
-use oomscope_snapshot::{LiveBlock, Stacks, State, Timeline, Trace};
 use rustc_hash::FxHashSet;
 
 use super::holders;

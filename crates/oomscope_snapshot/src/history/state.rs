@@ -2,8 +2,8 @@
 
 use oomscope_model::{BlockState, Bytes, DeviceId, EventIndex, MemoryState, StackId};
 
+use crate::history::layout::{Layout, SegmentRange};
 use crate::history::{History, Life, history};
-use crate::layout::{Layout, SegmentRange};
 use crate::snapshot::Snapshot;
 
 /// A moment.

@@ -5,6 +5,15 @@
 //! it back; `free_completed` makes it reusable, later than that when another stream used it
 //! (`record_stream`): in between it counts as active, not as allocated.
 
+mod layout;
+pub(crate) mod rounding;
+mod state;
+mod timeline;
+
+pub use layout::SegmentRange;
+pub use state::{At, LiveBlock, State, state_at};
+pub use timeline::{Timeline, counters};
+
 use std::collections::BTreeMap;
 
 use oomscope_model::{
@@ -12,8 +21,8 @@ use oomscope_model::{
 };
 use rustc_hash::FxHashMap;
 
-use crate::layout::{Change, Fit, Layout};
-use crate::rounding::{LARGEST, SMALL_SIZE};
+use crate::history::layout::{Change, Fit, Layout};
+use crate::history::rounding::{LARGEST, SMALL_SIZE};
 use crate::snapshot::{Snapshot, Trace};
 
 /// A block's life. Times count events: time `n` is the moment after the first `n` events.

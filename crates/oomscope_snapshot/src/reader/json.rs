@@ -2,12 +2,12 @@
 
 use memchr::memchr2;
 
-use crate::assemble::assemble;
-use crate::error::ReadError;
-use crate::machine::{Damage, Machine};
-use crate::pickle::describe;
+use crate::reader::assemble::assemble;
+use crate::reader::error::ReadError;
+use crate::reader::machine::{Damage, Machine};
+use crate::reader::pickle::describe;
+use crate::reader::value::{Escaping, Text, Value};
 use crate::snapshot::Snapshot;
-use crate::value::{Escaping, Text, Value};
 
 /// Values that wait on the stack before they are collected, as Python's pickler batches them.
 const BATCH: usize = 1000;

@@ -1,8 +1,8 @@
 //! What ran before the moment: how many backward passes and optimizer steps, and how much of the
 //! forward pass that was running is still held.
 
+use crate::LiveBlock;
 use oomscope_model::{Bytes, EventIndex, ForwardPass};
-use oomscope_snapshot::LiveBlock;
 use rustc_hash::FxHashMap;
 
 use super::past::Past;

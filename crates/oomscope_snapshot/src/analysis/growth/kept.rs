@@ -4,13 +4,13 @@
 //! oldest of them is old: parameters come from one period, activations from the last, a leak
 //! from all of them.
 
+use crate::LiveBlock;
 use oomscope_model::{Bytes, EventIndex, GradMode, Growth, Phase, Role, StackId};
-use oomscope_snapshot::LiveBlock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{backward_periods, last_release, median};
-use crate::memory::past::Past;
-use crate::memory::stacks::PhaseKind;
+use crate::analysis::past::Past;
+use crate::analysis::stacks::PhaseKind;
 
 /// Fewer periods than this are no series.
 const FEWEST_PERIODS: usize = 3;

@@ -1,9 +1,9 @@
 //! What a truncated file still says: containers that were begun are closed as if they had ended,
 //! so that the records inside reach the lists and dicts that they were meant for.
 
-use crate::machine::Machine;
-use crate::records::{Dict, Kind, kind_of};
-use crate::value::Value;
+use crate::reader::machine::Machine;
+use crate::reader::records::{Dict, Kind, kind_of};
+use crate::reader::value::Value;
 
 impl Machine<'_> {
     /// Closes everything that is open, innermost first. Events, blocks and frames that were cut

@@ -4,12 +4,14 @@
 use oomscope_model::FrameId;
 use rustc_hash::FxHashMap;
 
-use crate::containers::{List, Run};
-use crate::records::{BlockRecord, Dict, FrameRecord, NO_PROPERTY, Property, SegmentRecord, Top};
+use crate::reader::containers::{List, Run};
+use crate::reader::records::{
+    BlockRecord, Dict, FrameRecord, NO_PROPERTY, Property, SegmentRecord, Top,
+};
+use crate::reader::stack_runs::SeenRun;
+use crate::reader::value::Value;
 use crate::snapshot::Rows;
-use crate::stack_runs::SeenRun;
 use crate::stacks::StackInterner;
-use crate::value::Value;
 
 /// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

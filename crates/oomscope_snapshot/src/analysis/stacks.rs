@@ -2,11 +2,11 @@
 
 use std::cell::OnceCell;
 
+use crate::Stacks;
 use oomscope_model::{Frame, FrameOrigin, GradMode, Phase, Place, Role, StackId};
-use oomscope_snapshot::Stacks;
 use rustc_hash::FxHashMap;
 
-use crate::log::phase_of;
+use crate::analysis::phase::phase_of;
 
 /// What one stack says.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ fn outside_modules<'f>(innermost_first: &'f [&'f Frame]) -> impl Iterator<Item =
 }
 
 /// The library call that the user's line makes, as in `F.cross_entropy` or `torch.optim.adam.step`.
-pub(crate) fn library_call(innermost_first: &[&Frame]) -> Option<String> {
+pub fn library_call(innermost_first: &[&Frame]) -> Option<String> {
     let user = innermost_first.iter().position(|frame| frame.origin() == FrameOrigin::User)?;
     let below = innermost_first.get(..user)?;
     let frame = below
