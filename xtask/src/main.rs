@@ -17,7 +17,7 @@ usage: cargo xtask <chore>
 
   check             every check below
   arrows            no crate depends on one that the architecture forbids
-  schema [--check]  write (or check) schema/diagnosis.schema.json
+  schema [--check]  write (or check) the JSON schemas in schema/
   bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
   picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";

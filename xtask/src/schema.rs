@@ -1,4 +1,4 @@
-//! The JSON Schema of the diagnosis, generated from the types that write it.
+//! The JSON Schemas of what the renderers write, generated from the types that write it.
 
 use std::fs;
 use std::path::Path;
@@ -7,27 +7,33 @@ use anyhow::{Context, Result, bail};
 
 use crate::Mode;
 
-const FILE: &str = "schema/diagnosis.schema.json";
+type Schema = (&'static str, fn() -> String);
 
-/// Writes the schema, or fails when the committed one is stale.
+const SCHEMAS: [Schema; 2] = [
+    ("schema/diagnosis.schema.json", oomscope_report::json_schema),
+    ("schema/snapshot.schema.json", oomscope_report::snapshot::json_schema),
+];
+
+/// Writes the schemas, or fails when a committed one is stale.
 pub(crate) fn run(root: &Path, mode: Mode) -> Result<()> {
-    let path = root.join(FILE);
-    let schema = oomscope_report::json_schema();
-    match mode {
-        Mode::Write => {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).with_context(|| format!("cannot make {FILE}"))?;
+    for (file, schema) in SCHEMAS {
+        let path = root.join(file);
+        match mode {
+            Mode::Write => {
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder).with_context(|| format!("cannot make {file}"))?;
+                }
+                fs::write(&path, schema()).with_context(|| format!("cannot write {file}"))?;
+                println!("wrote {file}");
             }
-            fs::write(&path, schema).with_context(|| format!("cannot write {FILE}"))?;
-            println!("wrote {FILE}");
-        }
-        Mode::Check => {
-            let committed =
-                fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
-            if committed != schema {
-                bail!("{FILE} is stale\nhint: run `cargo xtask schema` and commit it");
+            Mode::Check => {
+                let committed =
+                    fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
+                if committed != schema() {
+                    bail!("{file} is stale\nhint: run `cargo xtask schema` and commit it");
+                }
+                println!("{file} is up to date");
             }
-            println!("{FILE} is up to date");
         }
     }
     Ok(())

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::snapshot::arguments::SnapshotVerb;
+
 /// Finds why a PyTorch program ran out of GPU memory, and proves the fix.
 #[derive(Parser)]
 #[command(name = "oomscope", version, arg_required_else_help = true, max_term_width = 100)]
@@ -26,6 +28,11 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0 nothing found, 1 a failure or cause found, 2 nothing could be read.
     Diagnose(DiagnoseArguments),
+    /// Ask an allocator snapshot anything: who holds memory, when, since when, and what it pins.
+    Snapshot {
+        #[command(subcommand)]
+        verb: SnapshotVerb,
+    },
     /// Print the page of a cause or a rule.
     Explain(ExplainArguments),
 }

@@ -7,6 +7,7 @@ mod explain;
 mod input;
 mod live;
 mod output;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -15,12 +16,13 @@ use clap::Parser;
 use cli::{Cli, Verb};
 
 /// Exit code for "nothing could be read" and for wrong arguments, as ruff and ripgrep have it.
-const COULD_NOT_READ: u8 = 2;
+pub(crate) const COULD_NOT_READ: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.verb {
         Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
+        Verb::Snapshot { verb } => snapshot::run(verb, cli.color),
         Verb::Explain(arguments) => explain::run(arguments, cli.color),
     };
     match result {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use oomscope_model::{
     Assessment, Bytes, Confidence, Diagnosis, Fact, Holder, MemoryError, Place, Verdict,
 };
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
@@ -23,17 +24,26 @@ use crate::wire::{
 /// Strings keep what the inputs say, with control characters escaped, so that a terminal may show
 /// the JSON too.
 pub fn render_json(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
-    let formatter = Escaping(PrettyFormatter::new());
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
-    wire(diagnosis).serialize(&mut serializer)?;
-    out.write_all(b"\n")
+    write_json(&wire(diagnosis), out)
 }
 
 /// The JSON Schema (draft 2020-12) of what [`render_json`] writes, as text that ends in a line end.
 pub fn json_schema() -> String {
+    schema_of::<DiagnosisV1>()
+}
+
+/// Writes a document of the wire types, with what a terminal would obey escaped.
+pub(crate) fn write_json(document: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let formatter = Escaping(PrettyFormatter::new());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
+    document.serialize(&mut serializer)?;
+    out.write_all(b"\n")
+}
+
+/// The JSON Schema of a document of the wire types.
+pub(crate) fn schema_of<T: JsonSchema>() -> String {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    let schema = settings.into_generator().into_root_schema_for::<DiagnosisV1>();
-    format!("{:#}\n", schema.as_value())
+    format!("{:#}\n", settings.into_generator().into_root_schema_for::<T>().as_value())
 }
 
 /// Escapes what JSON allows in a string but a terminal obeys or hides.
@@ -106,7 +116,7 @@ fn wire(diagnosis: &Diagnosis) -> DiagnosisV1 {
     let open = diagnosis.causes.iter().filter(|one| one.confidence > Confidence::NONE);
     DiagnosisV1 {
         schema_version: SCHEMA_VERSION.to_owned(),
-        tool: Tool { name: "oomscope".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        tool: Tool::this(),
         verdict: match diagnosis.verdict {
             Verdict::Claimed(_) => VerdictV1::Claimed,
             Verdict::Undecided => VerdictV1::Undecided,

@@ -25,6 +25,7 @@ mod layout;
 mod markdown;
 mod page;
 mod root;
+pub mod snapshot;
 mod style;
 mod text;
 mod wire;

@@ -285,12 +285,12 @@ fn write_fence(out: &mut dyn Write, language: &str, text: &str) -> io::Result<()
 }
 
 /// `text` as code on one line, also inside a table.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     format!("`{}`", clean(text, Charset::Unicode).replace('`', "'").replace('|', "\\|"))
 }
 
 /// Our prose on one line: code between backticks stays code, the rest is escaped.
-fn inline(text: &str) -> String {
+pub(crate) fn inline(text: &str) -> String {
     let text = clean(text, Charset::Unicode);
     let parts: Vec<&str> = text.split('`').collect();
     let last = parts.len().saturating_sub(1);

@@ -16,14 +16,14 @@ pub(crate) fn common_folder(diagnosis: &Diagnosis) -> String {
         places
     });
     let cold: Vec<Place> = facts(&diagnosis.cold_findings);
-    let mut folder: Option<String> = None;
-    for place in culprit.asked.iter().chain(holders).cloned().chain(in_causes).chain(cold) {
-        let Some(own) = folder_of(&place.file) else { continue };
-        folder = Some(match folder {
-            None => own.to_owned(),
-            Some(folder) => shared(&folder, own).to_owned(),
-        });
-    }
+    let places: Vec<Place> =
+        culprit.asked.iter().chain(holders).cloned().chain(in_causes).chain(cold).collect();
+    folder_of_all(places.iter().map(|place| place.file.as_str())).to_owned()
+}
+
+/// The deepest folder that holds every absolute path of `files`; empty as above.
+pub(crate) fn folder_of_all<'f>(files: impl Iterator<Item = &'f str>) -> &'f str {
+    let folder = files.filter_map(folder_of).reduce(|all, own| shared(all, own));
     // "/" or "C:\" alone says nothing and would make every path look relative.
     folder.filter(|folder| folder.matches(SEPARATORS).count() > 1).unwrap_or_default()
 }

@@ -93,6 +93,13 @@ pub(crate) struct Step<T> {
     pub(crate) content: T,
 }
 
+impl Tool {
+    /// This one.
+    pub(crate) fn this() -> Tool {
+        Tool { name: "oomscope".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
 /// Step 1: the memory state.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct StateV1 {

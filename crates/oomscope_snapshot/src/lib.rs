@@ -22,8 +22,9 @@ mod history;
 mod reader;
 mod snapshot;
 mod stacks;
+pub mod views;
 
-pub use analysis::{library_call, phase_of, summarise};
+pub use analysis::{Recording, library_call, phase_of, summarise};
 pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
 pub use history::{counters, history, state_at};
 pub use reader::{Format, ReadError, ReadProblem, read, recognise};

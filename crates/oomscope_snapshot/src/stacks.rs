@@ -59,6 +59,16 @@ impl Stacks {
         self.nodes.is_empty()
     }
 
+    /// Each stack as its caller and innermost frame, by id: callers precede what they call.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (StackId, FrameId)> {
+        self.nodes.iter().map(|node| (node.caller, node.frame))
+    }
+
+    /// All frames, by id.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter()
+    }
+
     /// Number of distinct frames.
     pub fn frame_count(&self) -> usize {
         self.frames.len()

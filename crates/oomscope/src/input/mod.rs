@@ -9,7 +9,7 @@ use std::path::Path;
 
 use oomscope_model::Problem;
 
-pub(crate) use bytes::Content;
+pub(crate) use bytes::{Content, decompressed, open, standard_input};
 pub(crate) use discover::discover;
 pub(crate) use recognise::{Kind, looks_like_a_path};
 

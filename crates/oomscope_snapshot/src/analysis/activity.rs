@@ -47,7 +47,7 @@ fn of_the_running_step(
     past: &Past<'_>,
     mut made: Vec<(EventIndex, Bytes)>,
 ) -> Vec<(EventIndex, Bytes)> {
-    for start in past.periods.starts.iter().rev().take(2) {
+    for start in past.periods().starts.iter().rev().take(2) {
         let from = made.partition_point(|(index, _)| index.0 < *start);
         if made.len() - from >= FEWEST_BLOCKS * 4 {
             return made.split_off(from);

@@ -8,17 +8,19 @@ mod growth;
 mod holders;
 mod limits;
 mod moment;
-mod past;
-mod periods;
+pub(crate) mod past;
+pub(crate) mod periods;
 mod phase;
-mod stacks;
+mod recording;
+pub(crate) mod stacks;
 
-use crate::{At, Snapshot, Trace, history, oom_events};
+use crate::{At, Snapshot, Trace, oom_events};
 use oomscope_model::{Bytes, DeviceId, Moment, Request, Role, SnapshotEvidence, StackId};
 
 use past::Past;
 
 pub use phase::phase_of;
+pub use recording::Recording;
 pub use stacks::library_call;
 
 /// What each device in use says at the moment that matters.
@@ -37,25 +39,30 @@ pub fn summarise(
         .collect()
 }
 
+/// The moment that matters when no log says which.
+pub(crate) fn chosen_moment(trace: &Trace, timeline: &crate::Timeline) -> Moment {
+    moment::choose(Some(trace), timeline, None)
+}
+
 fn summarise_device(
     input: &str,
     snapshot: &Snapshot,
     device: DeviceId,
     failed_request: Option<Bytes>,
 ) -> SnapshotEvidence {
-    let trace = snapshot.trace(device);
-    let history = history(snapshot, device);
-    let timeline = history.timeline();
-    let moment = moment::choose(trace, &timeline, failed_request);
-    let state = history.state_at(match moment {
+    let recording = Recording::new(snapshot, device);
+    let trace = recording.trace();
+    let moment = moment::choose(trace, recording.timeline(), failed_request);
+    let at = match moment {
         Moment::Oom { event, .. } => At::Before(event),
         Moment::Peak { event } => At::After(event),
         Moment::End => At::End,
-    });
-    let past = Past::new(trace, &moment, &state, &timeline, &snapshot.stacks);
+    };
+    let state = recording.history().state_at(at);
+    let past = recording.past(at, &state);
     let holders = past.holders(&past.live);
     let activity = activity::find(&past);
-    let end = history.state_at(At::End).counters;
+    let end = recording.history().state_at(At::End).counters;
     SnapshotEvidence {
         input: input.to_owned(),
         device,
@@ -63,7 +70,7 @@ fn summarise_device(
         settings: snapshot.settings.clone(),
         request: trace.and_then(|trace| request(&past, trace, &moment)),
         moment,
-        peak_allocated: timeline.peak_allocated().map_or(end.allocated, |(_, bytes)| bytes),
+        peak_allocated: recording.timeline().peak_allocated().map_or(end.allocated, |(_, it)| it),
         state: state.counters,
         end,
         events: trace.map_or(0, |trace| trace.len() as u64),
@@ -77,7 +84,7 @@ fn summarise_device(
             .filter(|block| past.role_of(block) == Role::Activations)
             .map(|block| block.size)
             .sum(),
-        steps_seen: past.periods.starts.len() as u32,
+        steps_seen: past.periods().starts.len() as u32,
         backward_runs: activity.backward_runs,
         optimizer_steps: activity.optimizer_steps,
         oom_events: trace.map_or(0, |trace| oom_events(trace).len() as u32),

@@ -1,9 +1,9 @@
 //! Everything that one device's recording says up to the moment: what the analyses look at.
 
-use crate::{LiveBlock, Stacks, State, Timeline, Trace};
-use oomscope_model::{
-    BlockState, Bytes, Event, EventIndex, EventKind, Holder, Moment, Role, StackId,
-};
+use crate::{LiveBlock, State, Timeline, Trace};
+use std::cell::OnceCell;
+
+use oomscope_model::{BlockState, Bytes, Event, EventIndex, EventKind, Holder, Role, StackId};
 use rustc_hash::FxHashSet;
 
 use super::holders;
@@ -11,28 +11,27 @@ use super::periods::{self, Periods};
 use super::stacks::{PhaseKind, StackSummary, StackTable};
 
 /// A device's recording up to a moment.
-pub(super) struct Past<'a> {
+pub(crate) struct Past<'a> {
     trace: Option<&'a Trace>,
     /// Events before this one count.
-    pub(super) until: u32,
+    pub(crate) until: u32,
     /// Blocks that tensors hold at the moment.
-    pub(super) live: Vec<LiveBlock>,
+    pub(crate) live: Vec<LiveBlock>,
     /// The counters after every event.
-    pub(super) timeline: &'a Timeline,
-    /// Where the program's steps start.
-    pub(super) periods: Periods,
-    stacks: StackTable<'a>,
+    pub(crate) timeline: &'a Timeline,
+    periods: OnceCell<Periods>,
+    stacks: &'a StackTable<'a>,
     has_stacks: bool,
     parameter_sizes: FxHashSet<Bytes>,
 }
 
 impl<'a> Past<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         trace: Option<&'a Trace>,
-        moment: &Moment,
+        until: u32,
         state: &State,
         timeline: &'a Timeline,
-        stacks: &'a Stacks,
+        stacks: &'a StackTable<'a>,
     ) -> Past<'a> {
         let live: Vec<LiveBlock> = state
             .live
@@ -40,24 +39,18 @@ impl<'a> Past<'a> {
             .filter(|block| block.state == BlockState::Allocated)
             .copied()
             .collect();
-        let stacks = StackTable::new(stacks);
         let parameter_sizes = live
             .iter()
             .filter(|block| stacks.summary(block.stack).role == Role::Parameters)
             .map(|block| block.size)
             .filter(|size| *size >= Bytes(4096))
             .collect();
-        let until = match moment {
-            Moment::Oom { event, .. } => event.0,
-            Moment::Peak { event } => event.0.saturating_add(1),
-            Moment::End => trace.map_or(0, |trace| trace.len() as u32),
-        };
         let mut past = Past {
             trace,
             until,
             live,
             timeline,
-            periods: Periods::default(),
+            periods: OnceCell::new(),
             stacks,
             has_stacks: false,
             parameter_sizes,
@@ -65,29 +58,33 @@ impl<'a> Past<'a> {
         let has_stacks =
             past.allocations().any(|(_, event)| past.summary(event.stack).place.is_some());
         past.has_stacks = has_stacks;
-        past.periods = periods::find(&past);
         past
     }
 
     /// The blocks handed out before the moment, oldest first.
-    pub(super) fn allocations(&self) -> impl Iterator<Item = (EventIndex, Event)> {
+    pub(crate) fn allocations(&self) -> impl Iterator<Item = (EventIndex, Event)> {
         let events = self.trace.into_iter().flat_map(Trace::iter).take(self.until as usize);
         events.filter(|(_, event)| event.kind == EventKind::Alloc)
     }
 
+    /// Where the program's steps start.
+    pub(crate) fn periods(&self) -> &Periods {
+        self.periods.get_or_init(|| periods::find(self))
+    }
+
     /// What a stack says.
-    pub(super) fn summary(&self, stack: StackId) -> &StackSummary {
+    pub(crate) fn summary(&self, stack: StackId) -> &StackSummary {
         self.stacks.summary(stack)
     }
 
     /// Whether any event names a line of the user's.
-    pub(super) fn has_stacks(&self) -> bool {
+    pub(crate) fn has_stacks(&self) -> bool {
         self.has_stacks
     }
 
     /// Which of a step's phases made an event. Where stacks are recorded, an event without one
     /// comes from the backward thread, which has no Python frames.
-    pub(super) fn kind(&self, stack: StackId) -> PhaseKind {
+    pub(crate) fn kind(&self, stack: StackId) -> PhaseKind {
         if stack == StackId::NONE && self.has_stacks {
             return PhaseKind::Backward;
         }
@@ -95,12 +92,12 @@ impl<'a> Past<'a> {
     }
 
     /// All frames of a stack, innermost first.
-    pub(super) fn frames(&self, stack: StackId) -> Vec<oomscope_model::Frame> {
+    pub(crate) fn frames(&self, stack: StackId) -> Vec<oomscope_model::Frame> {
         self.stacks.frames(stack)
     }
 
     /// What a block is: its stack's role, or, for the backward thread's, told by its size.
-    pub(super) fn role_of(&self, block: &LiveBlock) -> Role {
+    pub(crate) fn role_of(&self, block: &LiveBlock) -> Role {
         let summary = self.summary(block.stack);
         if block.stack == StackId::NONE && block.allocated_at.is_some() && self.has_stacks {
             return if self.is_parameter_sized(block) {
@@ -122,12 +119,12 @@ impl<'a> Past<'a> {
     }
 
     /// Whether a parameter of this size is live.
-    pub(super) fn is_parameter_sized(&self, block: &LiveBlock) -> bool {
+    pub(crate) fn is_parameter_sized(&self, block: &LiveBlock) -> bool {
         self.parameter_sizes.contains(&block.size)
     }
 
     /// Blocks by user line and role, most bytes first.
-    pub(super) fn holders<'b>(
+    pub(crate) fn holders<'b>(
         &self,
         blocks: impl IntoIterator<Item = &'b LiveBlock>,
     ) -> Vec<Holder> {
@@ -135,12 +132,12 @@ impl<'a> Past<'a> {
     }
 
     /// Whether the recording begins before anything was allocated: no block is older than it.
-    pub(super) fn starts_whole(&self) -> bool {
+    pub(crate) fn starts_whole(&self) -> bool {
         self.live.iter().all(|block| block.allocated_at.is_some())
     }
 
     /// In which period an event lies; 0 is before the first.
-    pub(super) fn period_of(&self, event: EventIndex) -> u32 {
-        self.periods.starts.partition_point(|start| *start <= event.0) as u32
+    pub(crate) fn period_of(&self, event: EventIndex) -> u32 {
+        self.periods().starts.partition_point(|start| *start <= event.0) as u32
     }
 }

@@ -12,18 +12,18 @@ use super::stacks::FunctionId;
 
 /// Where each period starts, as event indices, ascending. Period 0 lies before the first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Periods {
-    pub(super) starts: Vec<u32>,
+pub(crate) struct Periods {
+    pub(crate) starts: Vec<u32>,
     /// Where a loop around these periods last turned, too seldom to be the one that runs the
     /// steps: what survives it is older than this.
-    pub(super) restarted: Option<u32>,
+    pub(crate) restarted: Option<u32>,
     /// The period in which the loop that was running at the moment began: a validation loop
     /// after training has its own turns.
-    pub(super) since: u32,
+    pub(crate) since: u32,
     /// Where that loop turned for the first time in the trace.
-    pub(super) first_turn: Option<u32>,
+    pub(crate) first_turn: Option<u32>,
     /// Where the outermost loop that turned at all turned last.
-    pub(super) last_turn: Option<u32>,
+    pub(crate) last_turn: Option<u32>,
 }
 
 /// A line of the user's functions, outermost first.
@@ -37,7 +37,7 @@ const FEWEST_TURNS: usize = 3;
 const LONG: u32 = 2;
 
 /// The periods up to the moment.
-pub(super) fn find(past: &Past<'_>) -> Periods {
+pub(crate) fn find(past: &Past<'_>) -> Periods {
     let mut walk = Walk::default();
     for (EventIndex(index), event) in past.allocations() {
         if event.stack != walk.stack {

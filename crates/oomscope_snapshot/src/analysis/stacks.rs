@@ -10,23 +10,23 @@ use crate::analysis::phase::phase_of;
 
 /// What one stack says.
 #[derive(Clone, Debug)]
-pub(super) struct StackSummary {
-    pub(super) place: Option<Place>,
-    pub(super) callers: Vec<Place>,
-    pub(super) library_call: Option<String>,
-    pub(super) phase: Phase,
-    pub(super) role: Role,
+pub(crate) struct StackSummary {
+    pub(crate) place: Option<Place>,
+    pub(crate) callers: Vec<Place>,
+    pub(crate) library_call: Option<String>,
+    pub(crate) phase: Phase,
+    pub(crate) role: Role,
     /// The user's frames, outermost first, as (function, line): what loops are found in.
-    pub(super) path: Vec<(FunctionId, u32)>,
+    pub(crate) path: Vec<(FunctionId, u32)>,
     /// The outermost forward that the user wrote, and its line.
-    pub(super) forward: Option<(FunctionId, u32)>,
+    pub(crate) forward: Option<(FunctionId, u32)>,
     /// Off when a grad-mode decorator is on the stack.
-    pub(super) grad_mode: GradMode,
+    pub(crate) grad_mode: GradMode,
 }
 
 /// The three phases that a step cycles through, as far as stacks tell.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum PhaseKind {
+pub(crate) enum PhaseKind {
     Forward,
     Backward,
     Optimizer,
@@ -34,10 +34,10 @@ pub(super) enum PhaseKind {
 }
 
 /// A function of the user's, interned: file and name.
-pub(super) type FunctionId = u32;
+pub(crate) type FunctionId = u32;
 
 impl StackSummary {
-    pub(super) fn kind(&self) -> PhaseKind {
+    pub(crate) fn kind(&self) -> PhaseKind {
         match self.phase {
             Phase::Backward => PhaseKind::Backward,
             Phase::OptimizerStep => PhaseKind::Optimizer,
@@ -54,7 +54,7 @@ impl StackSummary {
 }
 
 /// Summaries of a snapshot's stacks, made on first use.
-pub(super) struct StackTable<'a> {
+pub(crate) struct StackTable<'a> {
     stacks: &'a Stacks,
     summaries: Vec<OnceCell<StackSummary>>,
     none: StackSummary,
@@ -62,7 +62,7 @@ pub(super) struct StackTable<'a> {
 }
 
 impl<'a> StackTable<'a> {
-    pub(super) fn new(stacks: &'a Stacks) -> StackTable<'a> {
+    pub(crate) fn new(stacks: &'a Stacks) -> StackTable<'a> {
         StackTable {
             stacks,
             summaries: (0..stacks.len()).map(|_| OnceCell::new()).collect(),
@@ -80,7 +80,7 @@ impl<'a> StackTable<'a> {
         }
     }
 
-    pub(super) fn summary(&self, stack: StackId) -> &StackSummary {
+    pub(crate) fn summary(&self, stack: StackId) -> &StackSummary {
         match self.summaries.get(stack.0 as usize) {
             Some(cell) => cell.get_or_init(|| self.summarise(stack)),
             None => &self.none,
@@ -88,7 +88,7 @@ impl<'a> StackTable<'a> {
     }
 
     /// All frames, innermost first.
-    pub(super) fn frames(&self, stack: StackId) -> Vec<Frame> {
+    pub(crate) fn frames(&self, stack: StackId) -> Vec<Frame> {
         self.stacks.frames_of(stack).cloned().collect()
     }
 

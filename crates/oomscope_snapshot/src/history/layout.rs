@@ -26,6 +26,19 @@ pub struct SegmentRange {
 }
 
 impl SegmentRange {
+    /// The pool in words: `small`, `large`, `private 1.0 small`.
+    pub fn pool_name(&self) -> String {
+        let size = match self.pool {
+            SegmentPool::Small => "small",
+            SegmentPool::Large => "large",
+            SegmentPool::Unknown => "unknown size",
+        };
+        match self.pool_id {
+            (0, 0) => size.to_owned(),
+            (owner, id) => format!("private {owner}.{id} {size}"),
+        }
+    }
+
     pub(crate) fn end(&self) -> u64 {
         self.addr.saturating_add(self.total.0)
     }

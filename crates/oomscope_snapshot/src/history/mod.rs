@@ -10,6 +10,7 @@ pub(crate) mod rounding;
 mod state;
 mod timeline;
 
+pub(crate) use layout::Layout;
 pub use layout::SegmentRange;
 pub use state::{At, LiveBlock, State, state_at};
 pub use timeline::{Timeline, counters};
@@ -21,7 +22,7 @@ use oomscope_model::{
 };
 use rustc_hash::FxHashMap;
 
-use crate::history::layout::{Change, Fit, Layout};
+use crate::history::layout::{Change, Fit};
 use crate::history::rounding::{LARGEST, SMALL_SIZE};
 use crate::snapshot::{Snapshot, Trace};
 

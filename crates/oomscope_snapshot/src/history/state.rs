@@ -52,6 +52,15 @@ pub fn state_at(snapshot: &Snapshot, device: DeviceId, at: At) -> State {
     history(snapshot, device).state_at(at)
 }
 
+impl State {
+    /// The segment that holds an address.
+    pub fn segment_of(&self, addr: u64) -> Option<&SegmentRange> {
+        let after = self.segments.partition_point(|segment| segment.addr <= addr);
+        let segment = self.segments.get(after.checked_sub(1)?)?;
+        (addr < segment.end()).then_some(segment)
+    }
+}
+
 impl History {
     /// The state at a moment.
     pub fn state_at(&self, at: At) -> State {
@@ -65,7 +74,7 @@ impl History {
         State { counters, live, segments }
     }
 
-    fn time(&self, at: At) -> u32 {
+    pub(crate) fn time(&self, at: At) -> u32 {
         match at {
             At::End => self.events,
             At::Before(event) => event.0.min(self.events),

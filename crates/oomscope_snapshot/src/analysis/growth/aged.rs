@@ -20,7 +20,7 @@ fn last_turn_without_grad(past: &Past<'_>) -> Option<EventIndex> {
             without += block.size;
         }
     }
-    (without.share_of(all) > 0.5).then_some(EventIndex(past.periods.last_turn.unwrap_or(0)))
+    (without.share_of(all) > 0.5).then_some(EventIndex(past.periods().last_turn.unwrap_or(0)))
 }
 
 /// Smaller programs are tests.
@@ -45,7 +45,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     }
     let stacks: FxHashSet<StackId> = aged.iter().map(|block| block.stack).collect();
     Some(Growth {
-        periods: past.periods.starts.len() as u32,
+        periods: past.periods().starts.len() as u32,
         growing_periods: 0,
         per_period: None,
         total,

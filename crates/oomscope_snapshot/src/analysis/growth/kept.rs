@@ -44,7 +44,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let backward = backward_periods(past);
     let with_backward = left.keys().filter(|period| backward.contains(period)).count();
     Some(Growth {
-        periods: past.periods.starts.len() as u32,
+        periods: past.periods().starts.len() as u32,
         growing_periods: left.len() as u32,
         per_period: Some(median(left.values().map(|left| left.bytes).collect())),
         total: survivors.iter().map(|block| block.size).sum(),
@@ -78,10 +78,10 @@ fn survivors(past: &Past<'_>) -> Vec<LiveBlock> {
 
 /// Many periods, and not just the last few.
 fn is_growing(past: &Past<'_>, periods: &FxHashSet<u32>) -> bool {
-    let (since, last) = (past.periods.since, past.periods.starts.len() as u32);
+    let (since, last) = (past.periods().since, past.periods().starts.len() as u32);
     let earlier = || periods.iter().filter(|period| **period < last);
     let Some(oldest) = earlier().min() else { return false };
-    let restarted = past.periods.restarted.map(|event| past.period_of(EventIndex(event)));
+    let restarted = past.periods().restarted.map(|event| past.period_of(EventIndex(event)));
     if restarted.is_some_and(|restarted| *oldest >= restarted) {
         return false;
     }
@@ -101,14 +101,14 @@ fn is_one_step(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
         summary.grad_mode == GradMode::Off
             || matches!(summary.phase, Phase::Evaluation | Phase::Generation)
     };
-    let loop_is_new = past.periods.first_turn.is_none_or(|turn| turn > released.0);
+    let loop_is_new = past.periods().first_turn.is_none_or(|turn| turn > released.0);
     younger && !survivors.iter().any(evaluates) && !(loop_is_new && past.starts_whole())
 }
 
 /// A full ring buffer keeps blocks of many steps too, but gives up as many: the floor of live bytes
 /// does not rise by what survives.
 fn is_turnover(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
-    let last = past.periods.starts.len() as u32;
+    let last = past.periods().starts.len() as u32;
     let earlier = || {
         survivors
             .iter()
@@ -117,7 +117,7 @@ fn is_turnover(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
     };
     let Some(oldest) = earlier().map(|(period, _)| period).min() else { return false };
     let floor = |period: u32| {
-        let start = past.periods.starts.get(period.saturating_sub(1) as usize)?;
+        let start = past.periods().starts.get(period.saturating_sub(1) as usize)?;
         past.timeline.allocated.get(*start as usize).copied().map(Bytes)
     };
     let (Some(before), Some(after)) = (floor(oldest), floor(last)) else { return false };

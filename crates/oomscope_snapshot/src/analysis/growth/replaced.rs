@@ -18,7 +18,7 @@ const KEPT_BETWEEN_STEPS: f64 = 0.4;
 
 pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let floors: Vec<Bytes> = past
-        .periods
+        .periods()
         .starts
         .iter()
         .filter_map(|start| past.timeline.allocated.get(*start as usize).copied().map(Bytes))
@@ -35,7 +35,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     }
     let rises = floors.windows(2).filter_map(|pair| pair.last()?.checked_sub(*pair.first()?));
     Some(Growth {
-        periods: past.periods.starts.len() as u32,
+        periods: past.periods().starts.len() as u32,
         growing_periods: floors.len() as u32,
         per_period: Some(median(rises.collect())),
         total,

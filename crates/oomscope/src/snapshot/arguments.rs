@@ -1,0 +1,178 @@
+//! The arguments of `oomscope snapshot`, as data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use oomscope_report::snapshot::Form;
+use oomscope_snapshot::views::{GroupBy, MomentChoice, PoolChoice};
+use regex::Regex;
+
+#[derive(Subcommand)]
+pub(crate) enum SnapshotVerb {
+    /// What is in a file, who held memory at the peak, what is missing.
+    Summary(SummaryArguments),
+    /// Who held memory when the most was allocated.
+    Peak(LiveArguments),
+    /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
+    At(LiveArguments),
+}
+
+/// What every verb that reads snapshots takes.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct SelectionArguments {
+    /// Snapshots (pickle, JSON, the memory viewer's HTML, also gzip or zstd); `-` for standard
+    /// input.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+    /// The moment: an event's index, `peak`, `oom`, `oom:N`, `end`, or a time (`1.5s`, `300ms` since
+    /// the first event; `@MICROSECONDS` since the epoch).
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) at: Option<MomentChoice>,
+    /// Only this device.
+    #[arg(long, value_name = "ORDINAL")]
+    pub(crate) device: Option<u32>,
+    /// Only blocks of this CUDA stream, by its handle.
+    #[arg(long, value_name = "HANDLE", value_parser = handle)]
+    pub(crate) stream: Option<u64>,
+    /// Only blocks of a pool: `small`, `large`, `default`, `private` or `OWNER.ID`.
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Option<PoolChoice>,
+    /// Only blocks whose stack has a frame that matches: `FILE:LINE FUNCTION`.
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) frame: Option<Regex>,
+    /// Match and show the user's own frames only, no library's and no C++.
+    #[arg(long)]
+    pub(crate) user_frames: bool,
+    /// Use what could be read of a damaged or truncated file.
+    #[arg(long)]
+    pub(crate) partial: bool,
+}
+
+/// Where a view goes.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArguments {
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace FILE if it exists.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Use no characters outside ASCII.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SummaryArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Rows of a table; 0 for all.
+    #[arg(long, value_name = "ROWS", default_value_t = 10)]
+    pub(crate) limit: usize,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Args)]
+pub(crate) struct LiveArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// What to sum the blocks by.
+    #[arg(long, value_enum, default_value_t = By::Line)]
+    pub(crate) by: By,
+    /// Rows of a table; 0 for all.
+    #[arg(long, value_name = "ROWS", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Forms of a view that is a table.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For people, in a terminal.
+    Text,
+    /// For programs; schema in `schema/snapshot.schema.json`.
+    Json,
+    /// The main table, for spreadsheets.
+    Csv,
+    /// For an issue or a chat.
+    Markdown,
+}
+
+impl TableFormat {
+    pub(crate) fn form(self) -> Form {
+        match self {
+            TableFormat::Text => Form::Text,
+            TableFormat::Json => Form::Json,
+            TableFormat::Csv => Form::Csv,
+            TableFormat::Markdown => Form::Markdown,
+        }
+    }
+}
+
+/// What blocks are summed by.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// The innermost line of the user's code.
+    Line,
+    /// The innermost function of the user's code.
+    Function,
+    /// The file of that function.
+    File,
+    /// The innermost module whose `forward` is on the stack.
+    Module,
+    /// The whole stack.
+    Stack,
+    /// Parameters, gradients, optimizer state, activations, ...
+    Category,
+    /// Forward, backward, optimizer step, ...
+    Phase,
+    /// The size's power of two.
+    Size,
+    /// How long ago the block was made.
+    Age,
+    /// The CUDA stream.
+    Stream,
+    /// The allocator's pool.
+    Pool,
+}
+
+impl By {
+    pub(crate) fn group_by(self) -> GroupBy {
+        match self {
+            By::Line => GroupBy::Line,
+            By::Function => GroupBy::Function,
+            By::File => GroupBy::File,
+            By::Module => GroupBy::Module,
+            By::Stack => GroupBy::Stack,
+            By::Category => GroupBy::Category,
+            By::Phase => GroupBy::Phase,
+            By::Size => GroupBy::Size,
+            By::Age => GroupBy::Age,
+            By::Stream => GroupBy::Stream,
+            By::Pool => GroupBy::Pool,
+        }
+    }
+}
+
+/// Rows as given, all of them for 0.
+pub(crate) fn limit(rows: usize) -> usize {
+    if rows == 0 { usize::MAX } else { rows }
+}
+
+fn handle(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| format!("`{text}` is no stream handle: a number, or 0x and hexadecimal"))
+}

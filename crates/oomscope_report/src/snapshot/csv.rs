@@ -1,0 +1,51 @@
+//! Views for spreadsheets: the main table of each, file and device in front, figures exact.
+
+use std::io::{self, Write};
+
+use super::Entry;
+use super::section::{Cell, Section, Shown};
+
+pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let mut has_header = false;
+    for entry in entries {
+        let tables = entry.view.sections().into_iter().filter_map(|section| match section {
+            Section::Table(table) => Some(table),
+            _ => None,
+        });
+        let Some(table) = tables.into_iter().next() else { continue };
+        let kept: Vec<usize> = table
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.shown != Shown::ToPeople)
+            .map(|(index, _)| index)
+            .collect();
+        if !has_header {
+            has_header = true;
+            let names = kept.iter().filter_map(|&index| table.columns.get(index));
+            let names = names.map(|column| column.name.replace([' ', '-'], "_"));
+            writer
+                .write_record(["file".to_owned(), "device".to_owned()].into_iter().chain(names))?;
+        }
+        for row in &table.rows {
+            let cells = kept.iter().map(|&index| row.get(index).map(text).unwrap_or_default());
+            let front = [entry.file.clone(), entry.device.to_string()];
+            writer.write_record(front.into_iter().chain(cells))?;
+        }
+    }
+    writer.flush()
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Unknown => String::new(),
+        Cell::Bytes(bytes) => bytes.0.to_string(),
+        Cell::Count(count) => count.to_string(),
+        Cell::Share(number) | Cell::Bar(number) | Cell::Number(number) => format!("{number:.6}"),
+        // A leading sign would make a spreadsheet compute.
+        Cell::Text(text) if text.starts_with(['=', '+', '-', '@']) => format!("'{text}"),
+        Cell::Text(text) => text.clone(),
+        Cell::Place(place, _) => place.to_string(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What `oomscope snapshot` shows: each view once as data (JSON), and once as sections, from which
+//! text, Markdown and CSV follow.
+
+mod csv;
+mod live;
+mod markdown;
+mod section;
+mod summary;
+mod text;
+mod wire;
+
+use std::io::{self, Write};
+
+use oomscope_model::{DeviceId, Problem};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::TextStyle;
+use crate::json::{schema_of, write_json};
+use crate::wire::Tool;
+pub use live::live;
+pub use summary::summary;
+
+use live::LiveV1;
+use section::Section;
+use summary::SummaryV1;
+
+/// The version of this format: minor when fields are added, major when one changes.
+const SCHEMA_VERSION: &str = "1.0";
+
+/// What one verb says of one device of one file.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "view", rename_all = "kebab-case")]
+#[schemars(title = "view")]
+pub enum View {
+    /// `summary`.
+    Summary(Box<SummaryV1>),
+    /// `peak` and `at`.
+    Live(LiveV1),
+}
+
+impl View {
+    fn sections(&self) -> Vec<Section> {
+        match self {
+            View::Summary(view) => view.sections(),
+            View::Live(view) => view.sections(),
+        }
+    }
+}
+
+/// A view with what it is of.
+#[derive(Serialize, JsonSchema)]
+pub struct Entry {
+    /// The file, as the user named it.
+    pub(crate) file: String,
+    /// The device's ordinal.
+    pub(crate) device: u32,
+    #[serde(flatten)]
+    pub(crate) view: View,
+}
+
+impl Entry {
+    /// What `view` says of a device.
+    pub fn new(file: &str, device: DeviceId, view: View) -> Entry {
+        Entry { file: file.to_owned(), device: device.0, view }
+    }
+}
+
+/// What `oomscope snapshot` found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "oomscope snapshot view")]
+struct DocumentV1<'a> {
+    /// The version of this format, "1.0".
+    schema_version: &'static str,
+    /// What wrote it.
+    tool: Tool,
+    /// One for each device of each file.
+    results: &'a [Entry],
+    /// What could not be read.
+    problems: Vec<ProblemV1<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ProblemV1<'a> {
+    /// The file.
+    file: &'a str,
+    /// Where in it.
+    at: Option<&'a str>,
+    /// What is wrong.
+    what: &'a str,
+    /// What to do about it.
+    hint: Option<&'a str>,
+}
+
+/// Forms in which every view can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people, in a terminal.
+    Text,
+    /// For programs; schema in `schema/snapshot.schema.json`.
+    Json,
+    /// For spreadsheets: the main table, bytes as whole numbers.
+    Csv,
+    /// For an issue or a chat.
+    Markdown,
+}
+
+/// Writes the views.
+pub fn render(
+    entries: &[Entry],
+    problems: &[Problem],
+    form: Form,
+    style: &TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match form {
+        Form::Text => text::write(entries, *style, out),
+        Form::Markdown => markdown::write(entries, out),
+        Form::Csv => csv::write(entries, out),
+        Form::Json => {
+            let problems = problems.iter().map(|problem| ProblemV1 {
+                file: &problem.input,
+                at: problem.at.as_deref(),
+                what: &problem.what,
+                hint: problem.hint.as_deref(),
+            });
+            let document = DocumentV1 {
+                schema_version: SCHEMA_VERSION,
+                tool: Tool::this(),
+                results: entries,
+                problems: problems.collect(),
+            };
+            write_json(&document, out)
+        }
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of the JSON that [`render`] writes.
+pub fn json_schema() -> String {
+    schema_of::<DocumentV1<'static>>()
+}

@@ -1,0 +1,69 @@
+//! One device's recording with the tables that every question to it needs, each made once.
+
+use std::cell::OnceCell;
+
+use oomscope_model::{DeviceId, Limit};
+
+use super::limits;
+use super::past::Past;
+use super::stacks::StackTable;
+use crate::{At, History, Snapshot, State, Timeline, Trace, history};
+
+/// What a snapshot says of one device.
+pub struct Recording<'s> {
+    snapshot: &'s Snapshot,
+    device: DeviceId,
+    history: History,
+    timeline: OnceCell<Timeline>,
+    stacks: StackTable<'s>,
+}
+
+impl<'s> Recording<'s> {
+    /// Walks the device's trace once: O(n log n) in events.
+    pub fn new(snapshot: &'s Snapshot, device: DeviceId) -> Recording<'s> {
+        Recording {
+            snapshot,
+            device,
+            history: history(snapshot, device),
+            timeline: OnceCell::new(),
+            stacks: StackTable::new(&snapshot.stacks),
+        }
+    }
+
+    /// The whole file.
+    pub fn snapshot(&self) -> &'s Snapshot {
+        self.snapshot
+    }
+
+    /// The device.
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// The device's events, where any were recorded.
+    pub fn trace(&self) -> Option<&'s Trace> {
+        self.snapshot.trace(self.device).filter(|trace| !trace.is_empty())
+    }
+
+    /// Every block's life.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The counters after every event.
+    pub fn timeline(&self) -> &Timeline {
+        self.timeline.get_or_init(|| self.history.timeline())
+    }
+
+    /// Everything up to a moment, whose state is `state`.
+    pub(crate) fn past<'a>(&'a self, at: At, state: &State) -> Past<'a> {
+        let until = self.history.time(at);
+        Past::new(self.trace(), until, state, self.timeline(), &self.stacks)
+    }
+
+    /// What the recording cannot show, given who holds memory at the moment that matters.
+    pub(crate) fn limits(&self, at: At, state: &State) -> Vec<Limit> {
+        let past = self.past(at, state);
+        limits::find(&past, self.trace(), &past.holders(&past.live))
+    }
+}
