@@ -38,14 +38,14 @@ pub(crate) struct LeftOutV1 {
 /// The view of a live set, its largest `limit` groups.
 pub fn live(set: &LiveSet, limit: usize) -> View {
     let (groups, left_out) = limited(&set.groups, limit);
-    View::Live(LiveV1 {
+    View::Live(Box::new(LiveV1 {
         at: PointV1::of(&set.point),
         counters: CountersV1::of(&set.counters),
         selected: TallyV1::of(&set.selected),
         by: name(set.by),
         groups,
         left_out,
-    })
+    }))
 }
 
 /// The first `limit` groups, and what they leave out.

@@ -36,7 +36,7 @@ pub enum View {
     /// `summary`.
     Summary(Box<SummaryV1>),
     /// `peak` and `at`.
-    Live(LiveV1),
+    Live(Box<LiveV1>),
 }
 
 impl View {
