@@ -30,10 +30,10 @@ pub(crate) fn style(
 pub(crate) fn deliver(
     file: Option<&Path>,
     replace: Replace,
-    render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    render: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
     let Some(path) = file else {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = io::BufWriter::new(io::stdout());
         render(&mut out)?;
         out.flush()?;
         return Ok(());

@@ -49,6 +49,24 @@ pub enum EventKind {
     Other,
 }
 
+impl EventKind {
+    /// As PyTorch's trace names it; `other` for what this vocabulary does not have.
+    pub const fn action(self) -> &'static str {
+        match self {
+            EventKind::Alloc => "alloc",
+            EventKind::FreeRequested => "free_requested",
+            EventKind::FreeCompleted => "free_completed",
+            EventKind::SegmentAlloc => "segment_alloc",
+            EventKind::SegmentFree => "segment_free",
+            EventKind::SegmentMap => "segment_map",
+            EventKind::SegmentUnmap => "segment_unmap",
+            EventKind::Oom => "oom",
+            EventKind::Snapshot => "snapshot",
+            EventKind::Other => "other",
+        }
+    }
+}
+
 /// One entry of a device's trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {

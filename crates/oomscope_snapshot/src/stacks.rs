@@ -60,12 +60,12 @@ impl Stacks {
     }
 
     /// Each stack as its caller and innermost frame, by id: callers precede what they call.
-    pub(crate) fn edges(&self) -> impl Iterator<Item = (StackId, FrameId)> {
+    pub fn edges(&self) -> impl Iterator<Item = (StackId, FrameId)> {
         self.nodes.iter().map(|node| (node.caller, node.frame))
     }
 
     /// All frames, by id.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = &Frame> {
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter()
     }
 

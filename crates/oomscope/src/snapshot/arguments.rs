@@ -7,6 +7,8 @@ use oomscope_report::snapshot::Form;
 use oomscope_snapshot::views::{GroupBy, MomentChoice, PoolChoice};
 use regex::Regex;
 
+use super::export::ExportArguments;
+
 #[derive(Subcommand)]
 pub(crate) enum SnapshotVerb {
     /// What is in a file, who held memory at the peak, what is missing.
@@ -15,6 +17,8 @@ pub(crate) enum SnapshotVerb {
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
+    /// Write whole tables (events, blocks, segments, frames, stacks) for data tools.
+    Export(ExportArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -1,6 +1,6 @@
 //! `summary`: what is in a file, who held memory at the peak, what is missing.
 
-use oomscope_model::{Bytes, EventKind, Limit};
+use oomscope_model::{Bytes, Limit};
 use oomscope_snapshot::Snapshot;
 use oomscope_snapshot::views::Summary;
 use schemars::JsonSchema;
@@ -96,7 +96,7 @@ pub fn summary(snapshot: &Snapshot, summary: &Summary, limit: usize) -> View {
         events: summary
             .events
             .iter()
-            .map(|&(kind, count)| EventsV1 { action: action(kind), count })
+            .map(|&(kind, count)| EventsV1 { action: kind.action(), count })
             .collect(),
         segments: summary.segments,
         blocks: summary.blocks,
@@ -233,21 +233,5 @@ fn prevents(limit: Limit) -> &'static str {
             "naming the line of those blocks (record with `stacks=\"all\"` to see C++ frames)"
         }
         Limit::Inconsistent => "trusting the past where they disagree",
-    }
-}
-
-/// The kind as PyTorch's trace names it.
-fn action(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Alloc => "alloc",
-        EventKind::FreeRequested => "free_requested",
-        EventKind::FreeCompleted => "free_completed",
-        EventKind::SegmentAlloc => "segment_alloc",
-        EventKind::SegmentFree => "segment_free",
-        EventKind::SegmentMap => "segment_map",
-        EventKind::SegmentUnmap => "segment_unmap",
-        EventKind::Oom => "oom",
-        EventKind::Snapshot => "snapshot",
-        EventKind::Other => "other",
     }
 }
