@@ -57,8 +57,10 @@ def actions(text):
     """By device: how many events of each action, and their bytes."""
     devices = {}
     for line in text.splitlines():
-        if line.startswith("Device "):
-            device = devices[line.split()[1]] = collections.defaultdict(lambda: [0, 0])
+        # The line before has no end of its own: `TOTAL MEM: 512Device 1 -----`.
+        head = re.search(r"Device (\d+) -+$", line)
+        if head:
+            device = devices[head.group(1)] = collections.defaultdict(lambda: [0, 0])
             continue
         if line.endswith(" entries"):
             device["entries"][0] = int(line.split()[0])

@@ -98,8 +98,8 @@ fn ask(tool: &str, path: &Path, mut compare: impl FnMut(&str, &Snapshot, &Value)
     compared
 }
 
-/// Bytes by some key.
-type Sums = BTreeMap<String, u64>;
+/// Bytes by some key; signed, for a stale request can be larger than the free block it stands in.
+type Sums = BTreeMap<String, i64>;
 
 /// Fails with a few of the keys that differ: stacks are long, and there are many.
 fn assert_same(what: &str, ours: &Sums, theirs: &Sums) {

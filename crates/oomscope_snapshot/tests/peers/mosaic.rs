@@ -38,21 +38,22 @@ pub(crate) fn compare(name: &str, snapshot: &Snapshot, said: &Value) {
         }
         assert_same(&format!("{name}: stacks"), &ours, &theirs);
     }
-    relate_to_ours(name, &history, dynamic + bytes(&said["static"]));
+    relate_to_ours(name, &history, dynamic, bytes(&said["static"]));
 }
 
 /// Where the trace holds all blocks, the only differences from our peak are rounding and blocks
 /// that wait: counted as the allocator counts, the same sum is our timeline's.
-fn relate_to_ours(name: &str, history: &History, theirs: Bytes) {
+fn relate_to_ours(name: &str, history: &History, dynamic: Bytes, static_part: Bytes) {
     let timeline = history.timeline();
     let active = Bytes(timeline.active.iter().copied().max().unwrap_or(0));
     let allocated = timeline.peak_allocated().map_or(Bytes::ZERO, |(_, most)| most);
     if history.lives.iter().all(|life| life.allocated_at.is_some()) {
         let (_, rounded) = peak_of_the_traced(history, |life| life.size);
         assert_eq!(rounded, active, "{name}: active");
-        assert!(theirs <= active, "{name}: {theirs} and {active}");
+        assert!(dynamic <= active, "{name}: {dynamic} and {active}");
     }
-    println!("{name}: Mosaic {}, allocated {}, active {}", theirs.0, allocated.0, active.0);
+    let (theirs, ours) = ((dynamic + static_part).0, allocated.0);
+    println!("{name}: peak of Mosaic {theirs}, ours {ours}: {}", ours as i64 - theirs as i64);
 }
 
 fn bytes(value: &Value) -> Bytes {
@@ -61,7 +62,7 @@ fn bytes(value: &Value) -> Bytes {
 
 fn stacks(value: &Value) -> Sums {
     let entries = value.as_object().expect("an object").iter();
-    entries.map(|(stack, figure)| (stack.clone(), bytes(figure).0)).collect()
+    entries.map(|(stack, figure)| (stack.clone(), bytes(figure).0 as i64)).collect()
 }
 
 /// The first event at which the blocks that the trace hands out hold most, and how much.
@@ -107,7 +108,7 @@ fn by_stack(snapshot: &Snapshot, history: &History, at: EventIndex) -> Sums {
             let frames = snapshot.stacks.frames_of(life.stack);
             let lines: Vec<String> =
                 frames.map(|frame| format!("{}{}", frame.file, frame.line)).collect();
-            *sums.entry(lines.join("\n")).or_default() += life.requested.0;
+            *sums.entry(lines.join("\n")).or_default() += life.requested.0 as i64;
         }
     }
     sums
