@@ -90,7 +90,7 @@ fn enter(binary: &str, folder: &Folder, file: &Path) -> Vec<Runner> {
     runners.push(runner(YARDSTICK.to_owned(), format!("{YARDSTICK} FILE"), words));
     for peer in PEERS {
         let words = (peer.command)(folder, &name, &folder.path("scratch"));
-        let title = format!("{} {}", peer.name, peer.version);
+        let title = format!("{} {}", peer.name, peer.version).trim_end().to_owned();
         let mut runner = runner(title, peer.shown.to_owned(), words);
         if let Err(error) = (peer.install)(folder) {
             runner.failure = Some(format!("not installed: {error:#}"));

