@@ -36,7 +36,7 @@ fn sums(value: &Value) -> Sums {
 
 fn add(sums: &mut Sums, key: String, bytes: Bytes) {
     if bytes > Bytes::ZERO {
-        *sums.entry(key).or_default() += bytes.0 as i64;
+        *sums.entry(key).or_default() += bytes.0.cast_signed();
     }
 }
 
@@ -67,10 +67,10 @@ fn statistics(snapshot: &Snapshot) -> Sums {
     let held = blocks.filter(|block| block.state == BlockState::Allocated);
     let requested: Bytes = held.map(|block| block.requested).sum();
     let figures = [
-        ("segments", snapshot.segments.len() as i64),
-        ("total_reserved", reserved.0 as i64),
-        ("total_allocated", requested.0 as i64),
-        ("total_free", reserved.0 as i64 - requested.0 as i64),
+        ("segments", (snapshot.segments.len() as u64).cast_signed()),
+        ("total_reserved", reserved.0.cast_signed()),
+        ("total_allocated", requested.0.cast_signed()),
+        ("total_free", reserved.0.cast_signed() - requested.0.cast_signed()),
     ];
     let known = figures.into_iter().filter(|&(_, figure)| figure != 0);
     known.map(|(key, figure)| (key.to_owned(), figure)).collect()

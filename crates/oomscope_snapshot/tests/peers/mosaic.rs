@@ -53,7 +53,10 @@ fn relate_to_ours(name: &str, history: &History, dynamic: Bytes, static_part: By
         assert!(dynamic <= active, "{name}: {dynamic} and {active}");
     }
     let (theirs, ours) = ((dynamic + static_part).0, allocated.0);
-    println!("{name}: peak of Mosaic {theirs}, ours {ours}: {}", ours as i64 - theirs as i64);
+    println!(
+        "{name}: peak of Mosaic {theirs}, ours {ours}: {}",
+        ours.cast_signed() - theirs.cast_signed()
+    );
 }
 
 fn bytes(value: &Value) -> Bytes {
@@ -62,7 +65,7 @@ fn bytes(value: &Value) -> Bytes {
 
 fn stacks(value: &Value) -> Sums {
     let entries = value.as_object().expect("an object").iter();
-    entries.map(|(stack, figure)| (stack.clone(), bytes(figure).0 as i64)).collect()
+    entries.map(|(stack, figure)| (stack.clone(), bytes(figure).0.cast_signed())).collect()
 }
 
 /// The first event at which the blocks that the trace hands out hold most, and how much.
@@ -70,9 +73,9 @@ fn peak_of_the_traced(history: &History, size: impl Fn(&Life) -> Bytes) -> (Even
     let mut deltas = vec![0_i64; history.events as usize];
     for life in &history.lives {
         let Some(born) = life.allocated_at else { continue };
-        deltas[born.0 as usize] += size(life).0 as i64;
+        deltas[born.0 as usize] += size(life).0.cast_signed();
         if let Some(end) = life.completed_at() {
-            deltas[end.0 as usize] -= size(life).0 as i64;
+            deltas[end.0 as usize] -= size(life).0.cast_signed();
         }
     }
     let mut most = (EventIndex(0), 0);
@@ -83,7 +86,7 @@ fn peak_of_the_traced(history: &History, size: impl Fn(&Life) -> Bytes) -> (Even
             most = (EventIndex(index), held);
         }
     }
-    (most.0, Bytes(most.1 as u64))
+    (most.0, Bytes(most.1.cast_unsigned()))
 }
 
 /// Rounded sizes of the blocks held at the dump, of all devices, that no event of `trace` names.
@@ -108,7 +111,7 @@ fn by_stack(snapshot: &Snapshot, history: &History, at: EventIndex) -> Sums {
             let frames = snapshot.stacks.frames_of(life.stack);
             let lines: Vec<String> =
                 frames.map(|frame| format!("{}{}", frame.file, frame.line)).collect();
-            *sums.entry(lines.join("\n")).or_default() += life.requested.0 as i64;
+            *sums.entry(lines.join("\n")).or_default() += life.requested.0.cast_signed();
         }
     }
     sums
