@@ -5,6 +5,9 @@
 
 mod arrows;
 mod bench;
+mod bench_peers;
+mod measure;
+mod peers;
 mod picture;
 mod schema;
 
@@ -19,6 +22,9 @@ usage: cargo xtask <chore>
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) the JSON schemas in schema/
   bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
+  bench-peers FILE [--rounds N] [--markdown]
+                    time every tool that reads snapshots on one, in turns (see docs/measurements.md)
+  peers FOLDER      bring the tools that the agreement test compares with into a folder
   picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";
 
@@ -44,6 +50,8 @@ fn main() -> Result<()> {
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
         ["bench", file] => bench::run(file),
+        ["bench-peers", arguments @ ..] => bench_peers::run(arguments),
+        ["peers", folder] => peers::install_for_tests(folder),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())
