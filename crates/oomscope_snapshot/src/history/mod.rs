@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use oomscope_model::{
     BlockState, Bytes, DeviceId, Event, EventIndex, EventKind, SegmentPool, StackId,
 };
-use rustc_hash::FxHashMap;
+use hashbrown::HashMap;
 
 use crate::history::layout::{Change, Fit, Layout};
 use crate::history::rounding::{LARGEST, SMALL_SIZE};
@@ -117,7 +117,7 @@ struct Walk<'s> {
     snapshot: &'s Snapshot,
     lives: Vec<Life>,
     /// Lives that exist at the current moment, by address.
-    live: FxHashMap<u64, u32>,
+    live: HashMap<u64, u32>,
     /// Those above 1 MiB, in order: what lies after a block tells its exact size.
     large: BTreeMap<u64, u32>,
     layout: Layout,
@@ -133,7 +133,7 @@ impl<'s> Walk<'s> {
         let mut walk = Walk {
             snapshot,
             lives: Vec::new(),
-            live: FxHashMap::default(),
+            live: HashMap::new(),
             large: BTreeMap::new(),
             layout: Layout::of_segments(snapshot.segments_of(device)),
             changes: Vec::new(),
