@@ -157,7 +157,10 @@ mod tests {
         let mut texts = TextInterner::default();
         let numbers = ["step 1", "", "step 2", "step 1", ""].map(|text| texts.number(text));
         assert_eq!(numbers, [1, 2, 3, 1, 2]);
-        assert_eq!(numbers.map(|number| texts.texts.get(number).expect("known").len()), [6, 0, 6, 6, 0]);
+        assert_eq!(
+            numbers.map(|number| texts.texts.get(number).expect("known").len()),
+            [6, 0, 6, 6, 0]
+        );
         assert_eq!((texts.texts.get(0), texts.texts.get(4)), (None, None));
         let mut streams = NumberInterner::default();
         assert_eq!([0, 7, 7, 0, 9].map(|stream| streams.number(stream)), [0, 1, 1, 0, 2]);

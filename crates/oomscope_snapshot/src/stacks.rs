@@ -190,7 +190,8 @@ impl StackInterner {
             let next = self.stacks.nodes.len() as u32;
             self.stacks.nodes.push(node);
             let (nodes, hasher) = (&self.stacks.nodes, &self.hasher);
-            let hash_of = |&id: &u32| nodes.get(id as usize).map_or(0, |it| hasher.hash_one(it.edge()));
+            let hash_of =
+                |&id: &u32| nodes.get(id as usize).map_or(0, |it| hasher.hash_one(it.edge()));
             self.nodes.insert_unique(hash, next, hash_of);
             at = StackId(next);
         }

@@ -16,10 +16,10 @@ pub use timeline::{Timeline, counters};
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use oomscope_model::{
     BlockState, Bytes, DeviceId, Event, EventIndex, EventKind, SegmentPool, StackId,
 };
-use hashbrown::HashMap;
 
 use crate::history::layout::{Change, Fit, Layout};
 use crate::history::rounding::{LARGEST, SMALL_SIZE};

@@ -10,10 +10,7 @@ use crate::reader::pickle;
 use crate::snapshot::Snapshot;
 
 /// Reads the first embedded pickle. Offsets in problems count in the decoded pickle.
-pub(crate) fn read(
-    bytes: &[u8],
-    progress: &mut dyn FnMut(usize),
-) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut rest = bytes;
     let mut last_error = ReadError::NothingEmbedded;
     while let Some(at) = memmem::find(rest, b"\"base64\"") {

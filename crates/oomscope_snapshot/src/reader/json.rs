@@ -12,10 +12,7 @@ use crate::snapshot::Snapshot;
 /// Values that wait on the stack before they are collected, as Python's pickler batches them.
 const BATCH: usize = 1000;
 
-pub(crate) fn read(
-    bytes: &[u8],
-    progress: &mut dyn FnMut(usize),
-) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut reader = Reader { input: bytes, at: 0, open: Vec::new() };
     let mut problem = None;

@@ -1,8 +1,8 @@
 //! The machine that both readers drive: a stack, a memo, and containers that turn into rows,
 //! frames, segments and blocks as they are filled. It knows no syntax and runs nothing.
 
-use oomscope_model::FrameId;
 use hashbrown::HashMap;
+use oomscope_model::FrameId;
 
 use crate::columns::{NumberInterner, TextInterner};
 use crate::reader::containers::{List, Run};

@@ -20,10 +20,7 @@ pub(crate) fn is_text_pickle(bytes: &[u8]) -> bool {
 /// Bytes between two reports of progress.
 pub(crate) const REPORT: usize = 4 << 20;
 
-pub(crate) fn read(
-    bytes: &[u8],
-    progress: &mut dyn FnMut(usize),
-) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut cursor = Cursor::new(bytes);
     let mut problem = None;

@@ -123,10 +123,7 @@ impl FxRecord {
 
 /// Whether a key belongs to a frame of generated code.
 pub(crate) fn is_fx(key: Word) -> bool {
-    matches!(
-        key,
-        Word::FxNodeOp | Word::FxNodeName | Word::FxNodeTarget | Word::FxOriginalTrace
-    )
+    matches!(key, Word::FxNodeOp | Word::FxNodeName | Word::FxNodeTarget | Word::FxOriginalTrace)
 }
 
 /// An entry of `external_annotations`.

@@ -92,7 +92,8 @@ impl Text {
     /// Whether two texts of one input read the same.
     #[inline]
     pub(crate) fn is_same(self, other: Text, input: &[u8]) -> bool {
-        let is_alike = (self.word, self.len, self.escaping) == (other.word, other.len, other.escaping);
+        let is_alike =
+            (self.word, self.len, self.escaping) == (other.word, other.len, other.escaping);
         is_alike && (self.start == other.start || self.bytes(input) == other.bytes(input))
     }
 
