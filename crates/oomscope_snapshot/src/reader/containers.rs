@@ -298,7 +298,7 @@ impl Machine<'_> {
         Known::Yes
     }
 
-    fn set_event(&mut self, row: usize, key: Word, value: Value) -> Known {
+    pub(crate) fn set_event(&mut self, row: usize, key: Word, value: Value) -> Known {
         let put = |column: &mut Vec<u64>| {
             if let (Some(cell), Value::Int(number)) = (column.get_mut(row), value) {
                 *cell = number;

@@ -4,6 +4,7 @@ use memchr::memchr2;
 
 use crate::reader::assemble::assemble;
 use crate::reader::error::ReadError;
+use crate::reader::fault::Fault;
 use crate::reader::machine::{Damage, Machine};
 use crate::reader::pickle::{REPORT, describe};
 use crate::reader::value::{Escaping, Text, Value};
@@ -72,14 +73,14 @@ impl Reader<'_> {
             b'}' | b']' => match (byte, self.open.pop()) {
                 (b'}', Some(Open::Dict)) => machine.set_all()?,
                 (b']', Some(Open::List)) => machine.append_all()?,
-                _ => return Err(Damage::Malformed("a bracket that was never opened")),
+                _ => return Err(Damage::Malformed(Fault::NeverOpened)),
             },
             b'"' => self.string(machine)?,
             b't' | b'f' | b'n' | b'N' | b'I' | b'-' | b'0'..=b'9' => {
                 self.at = start;
                 machine.push(self.bare())?;
             }
-            _ => return Err(Damage::Malformed("not JSON")),
+            _ => return Err(Damage::Malformed(Fault::NotJson)),
         }
         self.collect(machine)?;
         Ok(!self.open.is_empty())

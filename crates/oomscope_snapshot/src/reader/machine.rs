@@ -6,6 +6,7 @@ use oomscope_model::FrameId;
 
 use crate::columns::{NumberInterner, TextInterner};
 use crate::reader::containers::{List, Run};
+use crate::reader::fault::Fault;
 use crate::reader::memo::Memo;
 use crate::reader::records::{
     AnnotationRecord, BlockRecord, Dict, FrameRecord, FxRecord, NO_PROPERTY, Property,
@@ -22,9 +23,9 @@ pub(crate) enum Damage {
     /// The input ends inside a record.
     Ends,
     /// It contradicts its own form.
-    Malformed(&'static str),
-    /// It wants to run code: the opcode's name.
-    Refused(&'static str),
+    Malformed(Fault),
+    /// It wants to run code: the opcode.
+    Refused(u8),
 }
 
 /// Real files nest about ten deep.
@@ -38,7 +39,7 @@ pub(crate) struct Machine<'a> {
     pub(crate) input: &'a [u8],
     pub(crate) stack: Vec<Value>,
     pub(crate) marks: Vec<u32>,
-    memo: Memo,
+    pub(crate) memo: Memo,
     /// Reference runs seen before, by hash.
     pub(crate) seen_runs: HashMap<u64, SeenRun>,
     pub(crate) lists: Vec<List>,
@@ -100,7 +101,7 @@ impl<'a> Machine<'a> {
     #[inline]
     pub(crate) fn push(&mut self, value: Value) -> Result<(), Damage> {
         if self.stack.len() >= MOST_VALUES {
-            return Err(Damage::Malformed("millions of values are pushed and not collected"));
+            return Err(Damage::Malformed(Fault::TooManyValues));
         }
         self.stack.push(value);
         Ok(())
@@ -108,16 +109,16 @@ impl<'a> Machine<'a> {
 
     pub(crate) fn pop(&mut self) -> Result<Value, Damage> {
         self.above_mark(1)?;
-        self.stack.pop().ok_or(Damage::Malformed("a value is missing"))
+        self.stack.pop().ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     pub(crate) fn top(&self) -> Result<Value, Damage> {
-        self.stack.last().copied().ok_or(Damage::Malformed("a value is missing"))
+        self.stack.last().copied().ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     pub(crate) fn mark(&mut self) -> Result<(), Damage> {
         if self.marks.len() >= DEEPEST {
-            return Err(Damage::Malformed("records are nested thousands deep"));
+            return Err(Damage::Malformed(Fault::TooDeep));
         }
         self.marks.push(self.stack.len() as u32);
         Ok(())
@@ -125,10 +126,7 @@ impl<'a> Machine<'a> {
 
     /// Ends the innermost mark: where its values begin.
     pub(crate) fn take_mark(&mut self) -> Result<usize, Damage> {
-        self.marks
-            .pop()
-            .map(|mark| mark as usize)
-            .ok_or(Damage::Malformed("a collection ends that never began"))
+        self.marks.pop().map(|mark| mark as usize).ok_or(Damage::Malformed(Fault::NoMark))
     }
 
     pub(crate) fn new_list(&mut self) -> Result<(), Damage> {
@@ -138,9 +136,15 @@ impl<'a> Machine<'a> {
     }
 
     pub(crate) fn new_dict(&mut self) -> Result<(), Damage> {
-        let id = next_id(self.dicts.len())?;
-        self.dicts.push(Dict::Loose(NO_PROPERTY));
+        let id = self.add_dict(Dict::Loose(NO_PROPERTY))?;
         self.push(Value::Dict(id))
+    }
+
+    #[inline]
+    pub(crate) fn add_dict(&mut self, dict: Dict) -> Result<u32, Damage> {
+        let id = next_id(self.dicts.len())?;
+        self.dicts.push(dict);
+        Ok(id)
     }
 
     /// `MEMOIZE`: the top of the stack gets the next memo index.
@@ -157,16 +161,20 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Pushes what the memo holds at `index`.
     #[inline]
-    pub(crate) fn fetch(&self, index: u32) -> Result<Value, Damage> {
-        self.memo.get(index)
+    pub(crate) fn push_known(&mut self, index: u32) -> Result<(), Damage> {
+        match self.memo.get(index) {
+            Some(value) => self.push(value),
+            None => Err(Damage::Malformed(Fault::NeverStored)),
+        }
     }
 
     /// `APPENDS`: the values from the innermost mark on join the list below it.
     pub(crate) fn append_all(&mut self) -> Result<(), Damage> {
         let base = self.take_mark()?;
         let below = base.checked_sub(1).and_then(|at| self.stack.get(at)).copied();
-        let below = below.ok_or(Damage::Malformed("a value is missing"))?;
+        let below = below.ok_or(Damage::Malformed(Fault::NoValue))?;
         if let Value::List(list) = below {
             self.extend_list(list, base);
         }
@@ -198,14 +206,14 @@ impl<'a> Machine<'a> {
     fn above_mark(&self, count: usize) -> Result<usize, Damage> {
         let floor = self.marks.last().map_or(0, |&mark| mark as usize);
         let start = self.stack.len().checked_sub(count).filter(|&start| start >= floor);
-        start.ok_or(Damage::Malformed("a value is missing"))
+        start.ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     /// `SETITEMS`: the pairs from the innermost mark on join the dict below it.
     pub(crate) fn set_all(&mut self) -> Result<(), Damage> {
         let base = self.take_mark()?;
         let below = base.checked_sub(1).and_then(|at| self.stack.get(at)).copied();
-        let below = below.ok_or(Damage::Malformed("a value is missing"))?;
+        let below = below.ok_or(Damage::Malformed(Fault::NoValue))?;
         if let Value::Dict(dict) = below {
             self.extend_dict(dict, base);
         }
@@ -216,5 +224,5 @@ impl<'a> Machine<'a> {
 
 fn next_id(len: usize) -> Result<u32, Damage> {
     let id = u32::try_from(len).ok().filter(|&id| id < u32::MAX - 1);
-    id.ok_or(Damage::Malformed("more than four billion objects"))
+    id.ok_or(Damage::Malformed(Fault::TooManyObjects))
 }

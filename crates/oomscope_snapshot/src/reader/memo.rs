@@ -3,6 +3,7 @@
 
 use hashbrown::HashMap;
 
+use crate::reader::fault::Fault;
 use crate::reader::machine::Damage;
 use crate::reader::value::{Text, Value};
 
@@ -75,12 +76,28 @@ impl Memo {
     }
 
     #[inline]
-    pub(crate) fn get(&self, at: u32) -> Result<Value, Damage> {
-        let value = match self.cells.get(at as usize) {
+    pub(crate) fn get(&self, at: u32) -> Option<Value> {
+        match self.cells.get(at as usize) {
             Some(&cell) => self.value(cell),
             None => self.sparse.get(&at).copied(),
-        };
-        value.ok_or(Damage::Malformed("a reference to an object that was never stored"))
+        }
+    }
+
+    /// Whether all entries came in line.
+    #[inline]
+    pub(crate) fn is_dense(&self) -> bool {
+        self.sparse.is_empty()
+    }
+
+    /// Number of entries that came in line.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Forgets the entries from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.cells.truncate(len);
     }
 
     #[inline]
@@ -108,7 +125,7 @@ impl Memo {
             other => (ODD, self.odd_id(other)),
         };
         if id > ID_MASK {
-            return Err(Damage::Malformed("more than half a billion objects"));
+            return Err(Damage::Malformed(Fault::TooManyObjects));
         }
         Ok(Cell(tag << ID_BITS | id))
     }
@@ -163,10 +180,10 @@ mod tests {
         for (at, value) in (0..).zip(values) {
             assert!(memo.get(at).expect("stored").is_same(value), "{value:?}");
         }
-        assert!(memo.get(99).is_err());
+        assert_eq!(memo.get(99), None);
         assert_eq!(memo.put(1, Value::None, input), Ok(true));
         assert_eq!(memo.put(99, Value::None, input), Ok(false));
-        assert_eq!(memo.get(99), Ok(Value::None));
+        assert_eq!(memo.get(99), Some(Value::None));
     }
 
     const ID_TOO_LARGE: u32 = 1 << 30;

@@ -3,6 +3,8 @@
 mod assemble;
 mod containers;
 mod error;
+mod event_shape;
+mod fault;
 mod format;
 mod html;
 mod json;

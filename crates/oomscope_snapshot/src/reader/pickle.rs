@@ -3,7 +3,7 @@
 use crate::reader::assemble::assemble;
 use crate::reader::error::{ReadError, ReadProblem};
 use crate::reader::machine::{Damage, Machine};
-use crate::reader::opcodes::{Cursor, Flow, is_opcode, step};
+use crate::reader::opcodes::{Cursor, Flow, is_opcode, refused_name, step};
 use crate::snapshot::Snapshot;
 
 /// Whether the bytes begin as a pickle of protocol 2 to 5.
@@ -34,7 +34,8 @@ pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snap
         match step(&mut cursor, &mut machine) {
             Ok(Flow::On) => {}
             Ok(Flow::Stop) => break,
-            Err(Damage::Refused(name)) => {
+            Err(Damage::Refused(opcode)) => {
+                let name = refused_name(opcode).unwrap_or_default();
                 return Err(ReadError::RefusedOpcode { name, offset: offset as u64 });
             }
             Err(damage) => {
@@ -57,8 +58,11 @@ pub(crate) fn describe(damage: Damage, offset: usize, machine: &Machine) -> Read
             "the file ends inside a record".to_owned(),
             "the program was killed while it wrote, or the copy was cut short",
         ),
-        Damage::Malformed(what) => (what.to_owned(), "the file is damaged"),
-        Damage::Refused(name) => (format!("{name} is refused"), "the file is no snapshot"),
+        Damage::Malformed(fault) => (fault.to_string(), "the file is damaged"),
+        Damage::Refused(opcode) => (
+            format!("{} is refused", refused_name(opcode).unwrap_or_default()),
+            "the file is no snapshot",
+        ),
     };
     let read = machine.rows.kind.len();
     let hint = format!("{hint}; what came before was read ({read} events)");
