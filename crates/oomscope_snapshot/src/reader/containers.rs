@@ -15,6 +15,10 @@ use crate::stacks::FxNode;
 
 /// Distinct unknown words that are counted by name.
 const MOST_UNKNOWN: usize = 64;
+/// Texts from this length on are looked at once for each place: events can share one.
+const LONG_TEXT: u32 = 64;
+/// File and function names are cut here: `PATH_MAX` on Linux.
+const LONGEST_NAME: u32 = 1 << 12;
 /// Bytes by which an unknown word is known.
 const LONGEST_UNKNOWN: u32 = 80;
 
@@ -125,7 +129,8 @@ impl Machine<'_> {
         let frame = self.frames.get_mut(index as usize)?;
         if frame.interned.is_none() && !self.interner.is_full() {
             let text = |text: Option<Text>| text.map(|text| text.resolve(self.input));
-            let (file, function) = (text(frame.file), text(frame.function));
+            let name = |name: Option<Text>| text(name.map(|name| name.cut_to(LONGEST_NAME)));
+            let (file, function) = (name(frame.file), name(frame.function));
             let (file, function) = (file.unwrap_or_default(), function.unwrap_or_default());
             frame.interned = self.interner.frame(&file, &function, frame.line);
             let node = (frame.fx_node as usize).checked_sub(1).and_then(|at| self.fx_nodes.get(at));
@@ -354,7 +359,15 @@ impl Machine<'_> {
     fn text_number(&mut self, value: Value) -> u32 {
         match value {
             Value::Text(text) if !matches!(text.word, Word::Empty | Word::NotApplicable) => {
-                self.texts.number(&text.resolve(self.input))
+                let place = text.place();
+                if let Some(&number) = self.long_texts.get(&place) {
+                    return number;
+                }
+                let number = self.texts.number(&text.resolve(self.input));
+                if text.len() >= LONG_TEXT {
+                    self.long_texts.insert(place, number);
+                }
+                number
             }
             _ => 0,
         }

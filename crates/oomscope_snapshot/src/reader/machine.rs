@@ -57,6 +57,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) interner: StackInterner,
     pub(crate) streams: NumberInterner,
     pub(crate) texts: TextInterner,
+    /// Numbers of long texts by their place.
+    pub(crate) long_texts: HashMap<u64, u32>,
     pub(crate) has_compile_context: bool,
     pub(crate) has_user_metadata: bool,
     pub(crate) unknown: Vec<(String, u64)>,
@@ -85,6 +87,7 @@ impl<'a> Machine<'a> {
             interner: StackInterner::for_input_of(input.len()),
             streams: NumberInterner::default(),
             texts: TextInterner::default(),
+            long_texts: HashMap::new(),
             has_compile_context: false,
             has_user_metadata: false,
             unknown: Vec::new(),

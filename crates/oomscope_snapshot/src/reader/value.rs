@@ -114,6 +114,16 @@ impl Text {
         input.get(start..start.saturating_add(self.len as usize)).unwrap_or_default()
     }
 
+    /// Where it begins in the input.
+    pub(crate) fn place(self) -> u64 {
+        self.start
+    }
+
+    /// Its length in the input, in bytes.
+    pub(crate) fn len(self) -> u32 {
+        self.len
+    }
+
     /// Its first `len` bytes.
     pub(crate) fn cut_to(self, len: u32) -> Text {
         Text { len: self.len.min(len), ..self }
