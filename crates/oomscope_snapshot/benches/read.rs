@@ -1,6 +1,7 @@
 //! How fast a snapshot is read: `cargo bench -p oomscope_snapshot -- FILE`, or without a file one
 //! that is made up here.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::case_sensitive_file_extension_comparisons)]
 
 use std::collections::HashMap;
 use std::rc::Rc;

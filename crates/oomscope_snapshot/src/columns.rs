@@ -195,7 +195,8 @@ mod tests {
             }
             column.truncate(start as u32);
             for row in 0..50 {
-                prop_assert_eq!(column.get(row), if (row as usize) < start { expected(row as usize) } else { 0 });
+                let is_kept = (row as usize) < start;
+                prop_assert_eq!(column.get(row), if is_kept { expected(row as usize) } else { 0 });
             }
         }
     }

@@ -155,16 +155,12 @@ impl StackInterner {
     }
 
     fn take_room(&mut self, len: usize) -> Option<()> {
-        match self.room.checked_sub(len) {
-            Some(room) => {
-                self.room = room;
-                Some(())
-            }
-            None => {
-                self.is_full = true;
-                None
-            }
-        }
+        let Some(room) = self.room.checked_sub(len) else {
+            self.is_full = true;
+            return None;
+        };
+        self.room = room;
+        Some(())
     }
 
     /// Whether a frame was refused.
