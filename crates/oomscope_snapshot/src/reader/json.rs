@@ -4,19 +4,25 @@ use memchr::memchr2;
 
 use crate::reader::assemble::assemble;
 use crate::reader::error::ReadError;
+use crate::reader::fault::Fault;
 use crate::reader::machine::{Damage, Machine};
-use crate::reader::pickle::describe;
+use crate::reader::pickle::{REPORT, describe};
 use crate::reader::value::{Escaping, Text, Value};
 use crate::snapshot::Snapshot;
 
 /// Values that wait on the stack before they are collected, as Python's pickler batches them.
 const BATCH: usize = 1000;
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut reader = Reader { input: bytes, at: 0, open: Vec::new() };
     let mut problem = None;
+    let mut next_report = REPORT;
     loop {
+        if reader.at >= next_report {
+            progress(reader.at);
+            next_report = reader.at + REPORT;
+        }
         match reader.step(&mut machine) {
             Ok(true) => {}
             Ok(false) => break,
@@ -27,6 +33,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
             }
         }
     }
+    progress(reader.at);
     assemble(machine, problem)
 }
 
@@ -66,14 +73,14 @@ impl Reader<'_> {
             b'}' | b']' => match (byte, self.open.pop()) {
                 (b'}', Some(Open::Dict)) => machine.set_all()?,
                 (b']', Some(Open::List)) => machine.append_all()?,
-                _ => return Err(Damage::Malformed("a bracket that was never opened")),
+                _ => return Err(Damage::Malformed(Fault::NeverOpened)),
             },
             b'"' => self.string(machine)?,
             b't' | b'f' | b'n' | b'N' | b'I' | b'-' | b'0'..=b'9' => {
                 self.at = start;
                 machine.push(self.bare())?;
             }
-            _ => return Err(Damage::Malformed("not JSON")),
+            _ => return Err(Damage::Malformed(Fault::NotJson)),
         }
         self.collect(machine)?;
         Ok(!self.open.is_empty())

@@ -1,12 +1,16 @@
 //! The machine that both readers drive: a stack, a memo, and containers that turn into rows,
 //! frames, segments and blocks as they are filled. It knows no syntax and runs nothing.
 
+use hashbrown::HashMap;
 use oomscope_model::FrameId;
-use rustc_hash::FxHashMap;
 
+use crate::columns::{NumberInterner, TextInterner};
 use crate::reader::containers::{List, Run};
+use crate::reader::fault::Fault;
+use crate::reader::memo::Memo;
 use crate::reader::records::{
-    BlockRecord, Dict, FrameRecord, NO_PROPERTY, Property, SegmentRecord, Top,
+    AnnotationRecord, BlockRecord, Dict, FrameRecord, FxRecord, NO_PROPERTY, Property,
+    SegmentRecord, Top,
 };
 use crate::reader::stack_runs::SeenRun;
 use crate::reader::value::Value;
@@ -19,9 +23,9 @@ pub(crate) enum Damage {
     /// The input ends inside a record.
     Ends,
     /// It contradicts its own form.
-    Malformed(&'static str),
-    /// It wants to run code: the opcode's name.
-    Refused(&'static str),
+    Malformed(Fault),
+    /// It wants to run code: the opcode.
+    Refused(u8),
 }
 
 /// Real files nest about ten deep.
@@ -35,22 +39,26 @@ pub(crate) struct Machine<'a> {
     pub(crate) input: &'a [u8],
     pub(crate) stack: Vec<Value>,
     pub(crate) marks: Vec<u32>,
-    memo: Vec<Value>,
-    /// Memo entries that are not next in line. Hostile indexes end here and cost their own size.
-    sparse_memo: FxHashMap<u32, Value>,
+    pub(crate) memo: Memo,
     /// Reference runs seen before, by hash.
-    pub(crate) seen_runs: FxHashMap<u64, SeenRun>,
+    pub(crate) seen_runs: HashMap<u64, SeenRun>,
     pub(crate) lists: Vec<List>,
     pub(crate) dicts: Vec<Dict>,
     pub(crate) runs: Vec<Run>,
     pub(crate) long_stacks: Vec<Vec<FrameId>>,
     pub(crate) properties: Vec<Property>,
     pub(crate) frames: Vec<FrameRecord>,
+    pub(crate) fx_nodes: Vec<FxRecord>,
     pub(crate) segments: Vec<SegmentRecord>,
     pub(crate) blocks: Vec<BlockRecord>,
+    pub(crate) annotations: Vec<AnnotationRecord>,
     pub(crate) tops: Vec<Top>,
     pub(crate) rows: Rows,
     pub(crate) interner: StackInterner,
+    pub(crate) streams: NumberInterner,
+    pub(crate) texts: TextInterner,
+    /// Numbers of long texts by their place.
+    pub(crate) long_texts: HashMap<u64, u32>,
     pub(crate) has_compile_context: bool,
     pub(crate) has_user_metadata: bool,
     pub(crate) unknown: Vec<(String, u64)>,
@@ -62,30 +70,41 @@ impl<'a> Machine<'a> {
             input,
             stack: Vec::with_capacity(4096),
             marks: Vec::new(),
-            memo: Vec::new(),
-            sparse_memo: FxHashMap::default(),
-            seen_runs: FxHashMap::default(),
+            memo: Memo::new(),
+            seen_runs: HashMap::new(),
             lists: Vec::new(),
             dicts: Vec::new(),
             runs: Vec::new(),
             long_stacks: Vec::new(),
             properties: Vec::new(),
             frames: Vec::new(),
+            fx_nodes: Vec::new(),
             segments: Vec::new(),
             blocks: Vec::new(),
+            annotations: Vec::new(),
             tops: Vec::new(),
             rows: Rows::default(),
             interner: StackInterner::for_input_of(input.len()),
+            streams: NumberInterner::default(),
+            texts: TextInterner::default(),
+            long_texts: HashMap::new(),
             has_compile_context: false,
             has_user_metadata: false,
             unknown: Vec::new(),
         }
     }
 
+    /// Frees what the tables do not refer to, before they are made.
+    pub(crate) fn forget_what_only_reading_needs(&mut self) {
+        self.memo = Memo::new();
+        self.seen_runs = HashMap::new();
+        self.interner.forget_keys();
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, value: Value) -> Result<(), Damage> {
         if self.stack.len() >= MOST_VALUES {
-            return Err(Damage::Malformed("millions of values are pushed and not collected"));
+            return Err(Damage::Malformed(Fault::TooManyValues));
         }
         self.stack.push(value);
         Ok(())
@@ -93,16 +112,16 @@ impl<'a> Machine<'a> {
 
     pub(crate) fn pop(&mut self) -> Result<Value, Damage> {
         self.above_mark(1)?;
-        self.stack.pop().ok_or(Damage::Malformed("a value is missing"))
+        self.stack.pop().ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     pub(crate) fn top(&self) -> Result<Value, Damage> {
-        self.stack.last().copied().ok_or(Damage::Malformed("a value is missing"))
+        self.stack.last().copied().ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     pub(crate) fn mark(&mut self) -> Result<(), Damage> {
         if self.marks.len() >= DEEPEST {
-            return Err(Damage::Malformed("records are nested thousands deep"));
+            return Err(Damage::Malformed(Fault::TooDeep));
         }
         self.marks.push(self.stack.len() as u32);
         Ok(())
@@ -110,10 +129,7 @@ impl<'a> Machine<'a> {
 
     /// Ends the innermost mark: where its values begin.
     pub(crate) fn take_mark(&mut self) -> Result<usize, Damage> {
-        self.marks
-            .pop()
-            .map(|mark| mark as usize)
-            .ok_or(Damage::Malformed("a collection ends that never began"))
+        self.marks.pop().map(|mark| mark as usize).ok_or(Damage::Malformed(Fault::NoMark))
     }
 
     pub(crate) fn new_list(&mut self) -> Result<(), Damage> {
@@ -123,45 +139,37 @@ impl<'a> Machine<'a> {
     }
 
     pub(crate) fn new_dict(&mut self) -> Result<(), Damage> {
-        let id = next_id(self.dicts.len())?;
-        self.dicts.push(Dict::Loose(NO_PROPERTY));
+        let id = self.add_dict(Dict::Loose(NO_PROPERTY))?;
         self.push(Value::Dict(id))
+    }
+
+    #[inline]
+    pub(crate) fn add_dict(&mut self, dict: Dict) -> Result<u32, Damage> {
+        let id = next_id(self.dicts.len())?;
+        self.dicts.push(dict);
+        Ok(id)
     }
 
     /// `MEMOIZE`: the top of the stack gets the next memo index.
     #[inline]
     pub(crate) fn memoise(&mut self) -> Result<(), Damage> {
-        let value = self.top()?;
-        if self.sparse_memo.is_empty() {
-            self.memo.push(value);
-            return Ok(());
-        }
-        self.put((self.memo.len() + self.sparse_memo.len()) as u32)
+        self.memo.push(self.top()?, self.input)
     }
 
     pub(crate) fn put(&mut self, index: u32) -> Result<(), Damage> {
-        let value = self.top()?;
-        if let Some(known) = self.memo.get_mut(index as usize) {
-            *known = value;
+        if self.memo.put(index, self.top()?, self.input)? {
             // What a stretch of references means has changed.
-            self.seen_runs = FxHashMap::default();
-        } else if self.memo.len() == index as usize && !self.sparse_memo.contains_key(&index) {
-            self.memo.push(value);
-        } else if self.sparse_memo.insert(index, value).is_some() {
-            self.seen_runs = FxHashMap::default();
+            self.seen_runs = HashMap::new();
         }
         Ok(())
     }
 
+    /// Pushes what the memo holds at `index`.
     #[inline]
-    pub(crate) fn fetch(&self, index: u32) -> Result<Value, Damage> {
-        match self.memo.get(index as usize) {
-            Some(&value) => Ok(value),
-            None => self
-                .sparse_memo
-                .get(&index)
-                .copied()
-                .ok_or(Damage::Malformed("a reference to an object that was never stored")),
+    pub(crate) fn push_known(&mut self, index: u32) -> Result<(), Damage> {
+        match self.memo.get(index) {
+            Some(value) => self.push(value),
+            None => Err(Damage::Malformed(Fault::NeverStored)),
         }
     }
 
@@ -169,7 +177,7 @@ impl<'a> Machine<'a> {
     pub(crate) fn append_all(&mut self) -> Result<(), Damage> {
         let base = self.take_mark()?;
         let below = base.checked_sub(1).and_then(|at| self.stack.get(at)).copied();
-        let below = below.ok_or(Damage::Malformed("a value is missing"))?;
+        let below = below.ok_or(Damage::Malformed(Fault::NoValue))?;
         if let Value::List(list) = below {
             self.extend_list(list, base);
         }
@@ -201,14 +209,14 @@ impl<'a> Machine<'a> {
     fn above_mark(&self, count: usize) -> Result<usize, Damage> {
         let floor = self.marks.last().map_or(0, |&mark| mark as usize);
         let start = self.stack.len().checked_sub(count).filter(|&start| start >= floor);
-        start.ok_or(Damage::Malformed("a value is missing"))
+        start.ok_or(Damage::Malformed(Fault::NoValue))
     }
 
     /// `SETITEMS`: the pairs from the innermost mark on join the dict below it.
     pub(crate) fn set_all(&mut self) -> Result<(), Damage> {
         let base = self.take_mark()?;
         let below = base.checked_sub(1).and_then(|at| self.stack.get(at)).copied();
-        let below = below.ok_or(Damage::Malformed("a value is missing"))?;
+        let below = below.ok_or(Damage::Malformed(Fault::NoValue))?;
         if let Value::Dict(dict) = below {
             self.extend_dict(dict, base);
         }
@@ -219,5 +227,5 @@ impl<'a> Machine<'a> {
 
 fn next_id(len: usize) -> Result<u32, Damage> {
     let id = u32::try_from(len).ok().filter(|&id| id < u32::MAX - 1);
-    id.ok_or(Damage::Malformed("more than four billion objects"))
+    id.ok_or(Damage::Malformed(Fault::TooManyObjects))
 }

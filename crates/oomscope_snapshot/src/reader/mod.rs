@@ -3,10 +3,13 @@
 mod assemble;
 mod containers;
 mod error;
+mod event_shape;
+mod fault;
 mod format;
 mod html;
 mod json;
 mod machine;
+mod memo;
 mod opcodes;
 mod pickle;
 mod records;
@@ -16,4 +19,4 @@ mod value;
 mod word;
 
 pub use error::{ReadError, ReadProblem};
-pub use format::{Format, read, recognise};
+pub use format::{Format, read, read_with, recognise};

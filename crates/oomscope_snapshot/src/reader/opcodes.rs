@@ -3,6 +3,7 @@
 
 use memchr::memchr;
 
+use crate::reader::fault::Fault;
 use crate::reader::machine::{Damage, Machine};
 use crate::reader::value::{Escaping, Text, Value};
 
@@ -37,13 +38,56 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
+    /// The next byte, which stays next.
     #[inline]
-    fn u8(&mut self) -> Result<u8, Damage> {
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    /// Steps over `bytes` if they come next.
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: &[u8]) -> bool {
+        let is_next = self.input.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        self.at += if is_next { bytes.len() } else { 0 };
+        is_next
+    }
+
+    /// Goes to a place that was read before, or that is known to be there.
+    #[inline]
+    pub(crate) fn return_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// A number or a short text; `None` when another opcode comes next.
+    #[inline]
+    pub(crate) fn scalar(&mut self) -> Option<Value> {
+        let value = match self.u8().ok()? {
+            b'K' => Value::Int(self.u8().ok()?.into()),
+            b'M' => Value::Int(self.array().map(u16::from_le_bytes).ok()?.into()),
+            b'J' => {
+                let number = self.array().map(i32::from_le_bytes).ok()?;
+                u64::try_from(number).map_or(Value::Other, Value::Int)
+            }
+            0x8a => {
+                let len = self.u8().ok()?;
+                long(self.bytes(len.into()).ok()?)
+            }
+            0x8c => {
+                let len = self.u8().ok()?;
+                self.text(len.into()).ok()?
+            }
+            _ => return None,
+        };
+        Some(value)
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self) -> Result<u8, Damage> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     #[inline]
-    fn u32(&mut self) -> Result<u32, Damage> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Damage> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -81,11 +125,11 @@ pub(crate) fn step(cursor: &mut Cursor, machine: &mut Machine) -> Result<Flow, D
     match cursor.u8()? {
         b'h' => {
             let index = cursor.u8()?.into();
-            machine.push(machine.fetch(index)?)?;
+            machine.push_known(index)?;
         }
         b'j' => {
             let index = cursor.u32()?;
-            machine.push(machine.fetch(index)?)?;
+            machine.push_known(index)?;
         }
         0x94 => machine.memoise()?,
         b'(' => match machine.take_stack_run(cursor.at) {
@@ -95,7 +139,11 @@ pub(crate) fn step(cursor: &mut Cursor, machine: &mut Machine) -> Result<Flow, D
         b'e' => machine.append_all()?,
         b'u' => machine.set_all()?,
         b']' => machine.new_list()?,
-        b'}' => machine.new_dict()?,
+        b'}' => {
+            if !machine.take_event(cursor)? {
+                machine.new_dict()?;
+            }
+        }
         b'K' => {
             let number = cursor.u8()?;
             machine.push(Value::Int(number.into()))?;
@@ -229,15 +277,15 @@ fn rare(opcode: u8, cursor: &mut Cursor, machine: &mut Machine) -> Result<(), Da
         }
         b'g' => {
             let index = index(cursor.line()?)?;
-            machine.push(machine.fetch(index)?)
+            machine.push_known(index)
         }
         b'F' | b'S' | b'V' => {
             cursor.line()?;
             machine.push(Value::Other)
         }
         _ => match refused_name(opcode) {
-            Some(name) => Err(Damage::Refused(name)),
-            None => Err(Damage::Malformed("an unknown opcode")),
+            Some(_) => Err(Damage::Refused(opcode)),
+            None => Err(Damage::Malformed(Fault::UnknownOpcode)),
         },
     }
 }
@@ -287,7 +335,7 @@ fn decimal(line: &[u8]) -> Value {
 /// The memo index of `PUT` and `GET`.
 fn index(line: &[u8]) -> Result<u32, Damage> {
     let number = std::str::from_utf8(line).ok().and_then(|text| text.parse().ok());
-    number.ok_or(Damage::Malformed("a memo index that is no number"))
+    number.ok_or(Damage::Malformed(Fault::NoIndex))
 }
 
 /// Whether a byte is an opcode of any protocol, refused ones included.
@@ -297,7 +345,8 @@ pub(crate) fn is_opcode(byte: u8) -> bool {
         || b"hj(eu]}KMJ.asN)tldGXTUCBqrpg012ILFSV".contains(&byte)
 }
 
-fn refused_name(opcode: u8) -> Option<&'static str> {
+/// The name of an opcode that would import, build or call.
+pub(crate) fn refused_name(opcode: u8) -> Option<&'static str> {
     Some(match opcode {
         b'c' => "GLOBAL",
         b'R' => "REDUCE",

@@ -3,7 +3,7 @@
 use crate::reader::assemble::assemble;
 use crate::reader::error::{ReadError, ReadProblem};
 use crate::reader::machine::{Damage, Machine};
-use crate::reader::opcodes::{Cursor, Flow, is_opcode, step};
+use crate::reader::opcodes::{Cursor, Flow, is_opcode, refused_name, step};
 use crate::snapshot::Snapshot;
 
 /// Whether the bytes begin as a pickle of protocol 2 to 5.
@@ -17,16 +17,25 @@ pub(crate) fn is_text_pickle(bytes: &[u8]) -> bool {
     beginnings.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+/// Bytes between two reports of progress.
+pub(crate) const REPORT: usize = 4 << 20;
+
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut cursor = Cursor::new(bytes);
     let mut problem = None;
+    let mut next_report = REPORT;
     loop {
         let offset = cursor.offset();
+        if offset >= next_report {
+            progress(offset);
+            next_report = offset + REPORT;
+        }
         match step(&mut cursor, &mut machine) {
             Ok(Flow::On) => {}
             Ok(Flow::Stop) => break,
-            Err(Damage::Refused(name)) => {
+            Err(Damage::Refused(opcode)) => {
+                let name = refused_name(opcode).unwrap_or_default();
                 return Err(ReadError::RefusedOpcode { name, offset: offset as u64 });
             }
             Err(damage) => {
@@ -38,6 +47,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
     if problem.is_some() {
         machine.close_all();
     }
+    progress(cursor.offset());
     assemble(machine, problem)
 }
 
@@ -48,8 +58,11 @@ pub(crate) fn describe(damage: Damage, offset: usize, machine: &Machine) -> Read
             "the file ends inside a record".to_owned(),
             "the program was killed while it wrote, or the copy was cut short",
         ),
-        Damage::Malformed(what) => (what.to_owned(), "the file is damaged"),
-        Damage::Refused(name) => (format!("{name} is refused"), "the file is no snapshot"),
+        Damage::Malformed(fault) => (fault.to_string(), "the file is damaged"),
+        Damage::Refused(opcode) => (
+            format!("{} is refused", refused_name(opcode).unwrap_or_default()),
+            "the file is no snapshot",
+        ),
     };
     let read = machine.rows.kind.len();
     let hint = format!("{hint}; what came before was read ({read} events)");

@@ -31,6 +31,14 @@ impl Machine<'_> {
         if *self.lists.get(list as usize)? != List::Empty {
             return None;
         }
+        let (stack, after) = self.stack_run(start)?;
+        *self.lists.get_mut(list as usize)? = List::Stack(stack);
+        Some(after)
+    }
+
+    /// The stack of the references that stand at `start`, and where the `APPENDS` after them ends.
+    #[inline]
+    pub(crate) fn stack_run(&mut self, start: usize) -> Option<(StackId, usize)> {
         let rest = self.input.get(start..)?;
         let len = run_length(rest)?;
         let bytes = rest.get(..len)?;
@@ -47,8 +55,7 @@ impl Machine<'_> {
                 stack
             }
         };
-        *self.lists.get_mut(list as usize)? = List::Stack(stack);
-        Some(start + len + 1)
+        Some((stack, start + len + 1))
     }
 
     /// The stack of a stretch of references; `None` when one is not to a frame.
@@ -63,7 +70,7 @@ impl Machine<'_> {
                 }
                 _ => return None,
             };
-            let frame = self.frame_of(self.fetch(index).ok()?)?;
+            let frame = self.frame_of(self.memo.get(index)?)?;
             frames.push(self.intern_frame(frame)?);
             rest = after;
         }
