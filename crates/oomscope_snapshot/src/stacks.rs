@@ -63,6 +63,34 @@ impl Stacks {
     pub fn frame_count(&self) -> usize {
         self.frames.len()
     }
+
+    /// Every frame, by id.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// Every stack, by id: its caller ([`StackId::NONE`] at the outermost frame) and its innermost
+    /// frame. Callers stand before the stacks that they call.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (StackId, FrameId)> {
+        self.nodes.iter().map(|node| (node.caller, node.frame))
+    }
+
+    /// Stacks of given frames and edges; `None` when an edge refers to what does not stand before
+    /// it, so that a stack could be endless.
+    pub(crate) fn from_edges(
+        frames: Vec<Frame>,
+        edges: impl Iterator<Item = (StackId, FrameId)>,
+    ) -> Option<Stacks> {
+        let mut nodes = Vec::with_capacity(edges.size_hint().0.min(MOST_NODES));
+        for (caller, frame) in edges {
+            let is_before = caller == StackId::NONE || (caller.0 as usize) < nodes.len();
+            if !is_before || frame.0 as usize >= frames.len() || nodes.len() >= MOST_NODES {
+                return None;
+            }
+            nodes.push(Node { caller, frame });
+        }
+        Some(Stacks { frames, nodes })
+    }
 }
 
 /// Builds [`Stacks`].

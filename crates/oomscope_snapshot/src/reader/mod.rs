@@ -17,3 +17,4 @@ mod word;
 
 pub use error::{ReadError, ReadProblem};
 pub use format::{Format, read, recognise};
+pub(crate) use machine::Damage;
