@@ -5,6 +5,7 @@
 
 mod arrows;
 mod bench;
+mod generate;
 mod picture;
 mod schema;
 
@@ -19,6 +20,8 @@ usage: cargo xtask <chore>
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) schema/diagnosis.schema.json
   bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
+  generate FILE --bytes 2GB | --entries 20M [--seed N] [--depth N]
+                    write a made-up snapshot of any size
   picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";
 
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
         ["bench", file] => bench::run(file),
+        ["generate", file, options @ ..] => generate::run(file, options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

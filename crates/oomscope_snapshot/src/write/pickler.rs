@@ -145,6 +145,12 @@ impl<'o, 't> Pickler<'o, 't> {
         self.texts.insert(text, stored);
     }
 
+    /// A text that is not kept: written in full each time.
+    pub(crate) fn owned_text(&mut self, text: &str) {
+        self.spell(text);
+        self.store_in_passing();
+    }
+
     fn spell(&mut self, text: &str) {
         match u8::try_from(text.len()) {
             Ok(len) => self.frame.extend_from_slice(&[0x8c, len]),
