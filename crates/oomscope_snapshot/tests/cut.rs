@@ -6,9 +6,11 @@ mod files;
 use std::collections::HashMap;
 
 use oomscope_model::{DeviceId, EventIndex, StackId};
+use oomscope_snapshot::fixture::{Recording, write_recording};
 use oomscope_snapshot::{
     At, History, Snapshot, Split, State, cut, history, read, split, write_pickle,
 };
+use proptest::prelude::*;
 
 /// A snapshot with its past, and its stacks in words: their ids differ from file to file.
 struct Told<'s> {
@@ -119,5 +121,24 @@ fn the_parts_of_a_split_hold_every_event_once() {
             assert_eq!(names.len(), parts.len());
             assert!(parts.iter().map(|(name, _)| name).eq(names), "the names sort");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn made_up_recordings_stay_exact_wherever_they_are_cut(
+        entries in 300..6000_u64,
+        seed in any::<u64>(),
+        bounds in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = Vec::new();
+        let recording = Recording { entries, seed, depth: 12 };
+        write_recording(recording, &mut bytes).expect("memory takes all");
+        let snapshot = read(&bytes).expect("it is whole");
+        let len = snapshot.traces[0].len();
+        let (a, b) = (bounds.0.index(len), bounds.1.index(len));
+        let (from, to) = (a.min(b) as u32, a.max(b) as u32 + 1);
+        assert_cut_is_exact(&snapshot, DeviceId(0), from, to, "made up");
     }
 }

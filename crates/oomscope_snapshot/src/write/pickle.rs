@@ -222,7 +222,8 @@ impl Writer<'_, '_> {
             self.to.word("pool_id");
             self.to.pair(pool);
         }
-        if event.stack != StackId::NONE {
+        // Older releases leave the key out.
+        if event.stack != StackId::NONE || self.keys.newest {
             self.stack(event.stack)?;
         }
         self.to.end_dict();

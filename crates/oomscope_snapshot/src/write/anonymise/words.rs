@@ -257,6 +257,7 @@ impl Words {
         let is_version = |rest: &str| rest.bytes().all(|c| c.is_ascii_digit() || c == b'.');
         let lower = name.to_ascii_lowercase();
         if name.is_empty()
+            || !is_folder && is_public_object(name)
             || matches!(name, "." | ".." | "~" | "C:" | "D:")
             || lower.strip_prefix("python").is_some_and(is_version)
         {
@@ -279,14 +280,17 @@ fn is_kept(word: &str) -> bool {
         || KEPT_TOO.contains(&lower.as_str())
 }
 
-/// A shared object or a place without a path, as the interpreter's and PyTorch's frames have.
-fn is_public_library(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or(file);
+/// Shared objects that everybody has.
+fn is_public_object(name: &str) -> bool {
     let known = ["libtorch", "libc10", "libpython", "libcu", "libnccl", "libstdc++", "libc."];
+    known.iter().any(|known| name.starts_with(known))
+}
+
+/// A place without a path, as the interpreter's and PyTorch's frames have.
+fn is_public_library(file: &str) -> bool {
     file.is_empty()
         || file.starts_with("??")
         || file.starts_with(':')
-        || !file.contains('/') && known.iter().any(|known| name.starts_with(known))
         || ["Python/", "Objects/", "Modules/", "Include/", "../sysdeps/", "../csu/"]
             .iter()
             .any(|known| file.starts_with(known))

@@ -5,9 +5,6 @@ use crate::reader::Damage;
 
 /// Values in one run.
 pub(super) const RUN: usize = 4096;
-/// Bytes that a load may reach beyond the packed values.
-const SLACK: usize = 8;
-
 /// Whether a column counts its rows: then a value takes a byte or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
@@ -35,24 +32,13 @@ fn put_run(out: &mut Vec<u8>, run: &[u64], width: Width) {
     let used = run.iter().fold(0, |used, value| used | (value - base));
     let shift = if used == 0 { 0 } else { used.trailing_zeros() };
     let largest = run.iter().map(|value| (value - base) >> shift).max().unwrap_or(0);
-    let least = if width == Width::AtLeastAByte { 8 } else { 0 };
-    let bits = (64 - largest.leading_zeros()).max(least);
-    // A load of eight bytes holds no wider value at every bit offset.
-    let bits = if bits > 57 { 64 } else { bits };
+    let least = u32::from(width == Width::AtLeastAByte);
+    let bytes = (64 - largest.leading_zeros()).div_ceil(8).max(least) as usize;
     put_number(out, base);
-    out.extend_from_slice(&[shift as u8, bits as u8]);
-    let (mut pending, mut filled) = (0_u128, 0);
+    out.extend_from_slice(&[shift as u8, bytes as u8]);
     for value in run {
-        pending |= u128::from((value - base) >> shift) << filled;
-        filled += bits;
-        while filled >= 8 {
-            out.push(pending as u8);
-            pending >>= 8;
-            filled -= 8;
-        }
-    }
-    if filled > 0 {
-        out.push(pending as u8);
+        let packed = ((value - base) >> shift).to_le_bytes();
+        out.extend_from_slice(packed.get(..bytes).unwrap_or_default());
     }
 }
 
@@ -108,63 +94,48 @@ impl<'a> Source<'a> {
         count.ok_or(Damage::Ends)
     }
 
-    /// A column of `count` values.
+    /// A column of `count` values; the caller has checked `count` against the input.
     pub(super) fn column(&mut self, count: usize, width: Width) -> Result<Vec<u64>, Damage> {
-        // All columns but the counting ones may pack many values into a byte; the caller has
-        // checked `count` against the input.
-        let mut values = Vec::with_capacity(count);
-        while values.len() < count {
-            let len = RUN.min(count - values.len());
-            self.run(len, width, |value| values.push(value))?;
+        let mut values = vec![0; count];
+        for run in values.chunks_mut(RUN) {
+            self.run(run, width)?;
         }
         Ok(values)
     }
 
-    /// One run of `count` values, each handed to `take`.
-    #[inline]
-    pub(super) fn run(
-        &mut self,
-        count: usize,
-        width: Width,
-        mut take: impl FnMut(u64),
-    ) -> Result<(), Damage> {
+    /// One run, of as many values as `values` has room for.
+    pub(super) fn run(&mut self, values: &mut [u64], width: Width) -> Result<(), Damage> {
         let base = self.number()?;
-        let (shift, bits) = (u32::from(self.byte()?), usize::from(self.byte()?));
-        if shift > 63 || bits > 57 && bits != 64 || width == Width::AtLeastAByte && bits < 8 {
+        let (shift, bytes) = (u32::from(self.byte()?), usize::from(self.byte()?));
+        if shift > 63 || bytes > 8 || width == Width::AtLeastAByte && bytes == 0 {
             return Err(Damage::Malformed("a column of impossible width"));
         }
-        let start = self.at;
-        let packed = self.bytes((count * bits).div_ceil(8))?;
-        if bits == 0 {
-            (0..count).for_each(|_| take(base));
-            return Ok(());
-        }
-        if bits == 64 {
-            for value in packed.as_chunks::<8>().0 {
-                take(base.wrapping_add(u64::from_le_bytes(*value) << shift));
-            }
-            return Ok(());
-        }
-        let mask = (1_u64 << bits) - 1;
-        // Near the end of the file the loads need zeros to run into.
-        let copy: Vec<u8>;
-        let reach = packed.len() + SLACK;
-        let packed = match self.input.get(start..start + reach) {
-            Some(bytes) => bytes,
-            None => {
-                copy = [packed, &[0; SLACK]].concat();
-                &copy
-            }
-        };
-        for index in 0..count {
-            let bit = index * bits;
-            let Some(word) = packed.get(bit >> 3..).and_then(|rest| rest.first_chunk::<8>()) else {
-                return Err(Damage::Ends);
-            };
-            let value = u64::from_le_bytes(*word) >> (bit & 7) & mask;
-            take(base.wrapping_add(value << shift));
+        let packed = self.bytes(values.len() * bytes)?;
+        let value = |packed: u64| base.wrapping_add(packed << shift);
+        match bytes {
+            0 => values.fill(base),
+            1 => unpack::<1>(packed, values, value),
+            2 => unpack::<2>(packed, values, value),
+            3 => unpack::<3>(packed, values, value),
+            4 => unpack::<4>(packed, values, value),
+            5 => unpack::<5>(packed, values, value),
+            6 => unpack::<6>(packed, values, value),
+            7 => unpack::<7>(packed, values, value),
+            _ => unpack::<8>(packed, values, value),
         }
         Ok(())
+    }
+}
+
+/// Values of `N` bytes each. `N` is known to the compiler, so that a value is one load.
+#[inline]
+fn unpack<const N: usize>(packed: &[u8], values: &mut [u64], value: impl Fn(u64) -> u64) {
+    for (cell, bytes) in values.iter_mut().zip(packed.as_chunks::<N>().0) {
+        let mut word = [0; 8];
+        for (to, &from) in word.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        *cell = value(u64::from_le_bytes(word));
     }
 }
 

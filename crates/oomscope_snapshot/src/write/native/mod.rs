@@ -20,9 +20,9 @@
 //! ```
 //!
 //! Every field from `stacks` on is a column: runs of up to 4096 values, each run `base` (n) ·
-//! shift (1 byte) · width (1 byte) · values packed at `width` bits; a value is
-//! `base + (packed << shift)`. Columns with `*` are at least eight bits wide, so that a table never
-//! has more rows than the file has bytes. A newer version is refused, an older one is read.
+//! shift (1 byte) · width (1 byte) · values of `width` bytes, 0 to 8; a value is
+//! `base + (packed << shift)`. Columns with `*` are at least a byte wide, so that a table never has
+//! more rows than the file has bytes. A newer version is refused, an older one is read.
 
 mod columns;
 mod reader;

@@ -252,15 +252,16 @@ fn read_rows(source: &mut Source, stacks: &Stacks, rows: &mut Rows) -> Result<()
         column.reserve_exact(count);
     }
     rows.stack.reserve_exact(count);
+    let mut buffer = [0; RUN];
     let mut left = count;
     while left > 0 {
-        let len = left.min(RUN);
         let before = rows.kind.len();
-        if let Err(damage) = read_group(source, stacks, rows, len) {
+        let values = buffer.get_mut(..left.min(RUN)).unwrap_or_default();
+        left -= values.len();
+        if let Err(damage) = read_group(source, stacks, rows, values) {
             rows.truncate(before as u32);
             return Err(damage);
         }
-        left -= len;
     }
     let count = source.count()?;
     let at = source.column(count, Width::AtLeastAByte)?;
@@ -275,17 +276,20 @@ fn read_rows(source: &mut Source, stacks: &Stacks, rows: &mut Rows) -> Result<()
     Ok(())
 }
 
+/// One group of events, a column at a time through `values`.
 fn read_group(
     source: &mut Source,
     stacks: &Stacks,
     rows: &mut Rows,
-    len: usize,
+    values: &mut [u64],
 ) -> Result<(), Damage> {
-    let kind = |code| of_code(&KINDS, code, EventKind::Other);
-    source.run(len, Width::AtLeastAByte, |code| rows.kind.push(kind(code)))?;
-    source.run(len, Width::Any, |value| rows.addr.push(value))?;
-    source.run(len, Width::Any, |value| rows.size.push(value))?;
-    source.run(len, Width::Any, |value| rows.stream.push(value))?;
-    source.run(len, Width::Any, |value| rows.time_us.push(value))?;
-    source.run(len, Width::Any, |value| rows.stack.push(stack_of(value, stacks)))
+    source.run(values, Width::AtLeastAByte)?;
+    rows.kind.extend(values.iter().map(|&code| of_code(&KINDS, code, EventKind::Other)));
+    for column in [&mut rows.addr, &mut rows.size, &mut rows.stream, &mut rows.time_us] {
+        source.run(values, Width::Any)?;
+        column.extend_from_slice(values);
+    }
+    source.run(values, Width::Any)?;
+    rows.stack.extend(values.iter().map(|&stored| stack_of(stored, stacks)));
+    Ok(())
 }
