@@ -75,6 +75,11 @@ impl Stacks {
         self.nodes.iter().map(|node| (node.caller, node.frame))
     }
 
+    /// The same stacks, with other names for their frames.
+    pub(crate) fn renamed(&self, rename: impl FnMut(&Frame) -> Frame) -> Stacks {
+        Stacks { frames: self.frames.iter().map(rename).collect(), nodes: self.nodes.clone() }
+    }
+
     /// Stacks of given frames and edges; `None` when an edge refers to what does not stand before
     /// it, so that a stack could be endless.
     pub(crate) fn from_edges(

@@ -5,18 +5,18 @@ mod files;
 
 use std::collections::HashMap;
 
-use oomscope_model::{DeviceId, EventIndex, StackId};
+use oomscope_model::{DeviceId, EventIndex, Frame, StackId};
 use oomscope_snapshot::fixture::{Recording, write_recording};
 use oomscope_snapshot::{
-    At, History, Snapshot, Split, State, cut, history, read, split, write_pickle,
+    At, History, Snapshot, Split, State, Trace, cut, history, read, split, write_pickle,
 };
 use proptest::prelude::*;
 
-/// A snapshot with its past, and its stacks in words: their ids differ from file to file.
+/// A snapshot with its past, and its stacks as frames: their ids differ from file to file.
 struct Told<'s> {
     snapshot: &'s Snapshot,
     history: History,
-    stacks: HashMap<StackId, String>,
+    stacks: HashMap<StackId, Vec<Frame>>,
 }
 
 fn told(snapshot: &Snapshot, device: DeviceId) -> Told<'_> {
@@ -25,14 +25,14 @@ fn told(snapshot: &Snapshot, device: DeviceId) -> Told<'_> {
 
 impl Told<'_> {
     /// The live blocks after an event: what a cut must keep of each, and who made it.
-    fn lines(&mut self, at: u32) -> Vec<(String, String)> {
+    fn lines(&mut self, at: u32) -> Vec<(String, Vec<Frame>)> {
         let state = self.history.state_at(At::After(EventIndex(at)));
         let mut lines = Vec::new();
         for block in &state.live {
-            let maker = self.stacks.entry(block.stack).or_insert_with(|| {
-                let frames = self.snapshot.stacks.frames_of(block.stack);
-                frames.map(|frame| format!("{}:{};", frame.function, frame.line)).collect()
-            });
+            let maker = self
+                .stacks
+                .entry(block.stack)
+                .or_insert_with(|| self.snapshot.stacks.frames_of(block.stack).cloned().collect());
             let what =
                 format!("{} {:?} {} {:?}", block.addr, block.requested, block.stream, block.state);
             lines.push((what, maker.clone()));
@@ -68,7 +68,7 @@ fn assert_cut_is_exact(snapshot: &Snapshot, device: DeviceId, from: u32, to: u32
         for ((ours, our_maker), (theirs, maker)) in our_lines.iter().zip(&lines) {
             assert!(ours == theirs || has_pending, "{place}: {ours} {theirs}");
             // Older than the cut and freed inside it: who made it is lost, as in any ring buffer.
-            assert!(our_maker == maker || our_maker.is_empty(), "{place}: {our_maker} {maker}");
+            assert!(our_maker == maker || our_maker.is_empty(), "{place}: {our_maker:?} {maker:?}");
         }
         // Of such a block only the request is known; a rest of up to 1 MiB may have been its own.
         for (ours, theirs) in part_state.live.iter().zip(&state.live) {
@@ -108,9 +108,7 @@ fn the_parts_of_a_split_hold_every_event_once() {
     for path in files::snapshots().into_iter().take(12) {
         let bytes = std::fs::read(&path).expect("the file is readable");
         let Ok(snapshot) = read(&bytes) else { continue };
-        let count = |snapshot: &Snapshot| -> usize {
-            snapshot.traces.iter().map(|trace| trace.len()).sum()
-        };
+        let count = |snapshot: &Snapshot| -> usize { snapshot.traces.iter().map(Trace::len).sum() };
         for how in [Split::Device, Split::Parts(4), Split::Events(100)] {
             let parts: Vec<(String, Snapshot)> = split(&snapshot, how).collect();
             let sum: usize = parts.iter().map(|(_, part)| count(part)).sum();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use oomscope_model::EventIndex;
 use oomscope_snapshot::fixture::{self, Node, frame};
 use oomscope_snapshot::{
-    Format, ReadError, Snapshot, cut, read, recognise, write_native, write_pickle,
+    Format, ReadError, Snapshot, Trace, cut, read, recognise, write_native, write_pickle,
 };
 use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ proptest! {
         prop_assert_eq!(again.problems.len(), 0);
         // A file without events does not tell its release.
         let releases = (again.torch_version, snapshot.torch_version);
-        prop_assert!(releases.0 == releases.1 || snapshot.traces.iter().all(|it| it.is_empty()));
+        prop_assert!(releases.0 == releases.1 || snapshot.traces.iter().all(Trace::is_empty));
         let mut snapshot = without_remarks(snapshot);
         snapshot.torch_version = again.torch_version;
         prop_assert_eq!(again, snapshot);
@@ -162,7 +162,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         if let Ok(snapshot) = read(&bytes) {
-            let events: usize = snapshot.traces.iter().map(|trace| trace.len()).sum();
+            let events: usize = snapshot.traces.iter().map(Trace::len).sum();
             prop_assert!(events <= bytes.len());
             // Whatever was read can be written again.
             let again = read(&native(&snapshot)).expect("it is whole");

@@ -8,7 +8,6 @@ use oomscope_model::{Frame, FrameOrigin, Phase};
 
 use crate::analysis::phase_of;
 use crate::snapshot::Snapshot;
-use crate::stacks::Stacks;
 use crate::write::anonymise::words::Words;
 
 mod words;
@@ -34,12 +33,10 @@ pub struct Anonymise {
 /// that are installed stay as they are.
 pub fn anonymise(snapshot: &Snapshot, how: &Anonymise) -> Snapshot {
     let words = Words::keyed(key(how.salt.as_deref()));
-    let frames = snapshot.stacks.frames().iter().map(|frame| anonymous(frame, &words)).collect();
-    let mut anonymous = snapshot.clone();
-    anonymous.stacks = Stacks::from_edges(frames, snapshot.stacks.edges())
-        .expect("the stacks are those of a snapshot");
-    anonymous.settings.conf = snapshot.settings.conf.as_deref().map(|conf| conf_of(conf, &words));
-    anonymous
+    let mut nameless = snapshot.clone();
+    nameless.stacks = snapshot.stacks.renamed(|frame| anonymous(frame, &words));
+    nameless.settings.conf = snapshot.settings.conf.as_deref().map(|conf| conf_of(conf, &words));
+    nameless
 }
 
 #[expect(deprecated, reason = "hashes must not change with the standard library's default")]

@@ -29,11 +29,11 @@ pub fn cut_by(snapshot: &Snapshot, keep: impl Fn(&Trace) -> Range<EventIndex>) -
 }
 
 /// The range of each trace that `from..to` of the first one stands for.
-pub(crate) fn window<'s>(
-    snapshot: &'s Snapshot,
+pub(crate) fn window(
+    snapshot: &Snapshot,
     from: EventIndex,
     to: EventIndex,
-) -> impl Fn(&Trace) -> Range<EventIndex> + 's {
+) -> impl Fn(&Trace) -> Range<EventIndex> + '_ {
     let leader = first_traced(snapshot);
     move |trace| {
         let Some(leader) = leader.filter(|leader| leader.device != trace.device) else {
@@ -125,8 +125,8 @@ impl<'s> Pasts<'s> {
         let mut segments = Vec::new();
         for device in snapshot.devices() {
             let past = snapshot.traces.iter().zip(&self.histories).zip(ends);
-            let past = past.filter(|((trace, _), _)| trace.device == device);
-            match past.last().filter(|((trace, _), end)| **end < trace.len()) {
+            let mut past = past.filter(|((trace, _), _)| trace.device == device);
+            match past.next_back().filter(|((trace, _), end)| **end < trace.len()) {
                 Some(((trace, history), &end)) => {
                     segments.extend(self.segments_after(trace, history, end));
                 }

@@ -30,30 +30,25 @@ pub fn write_pickle(snapshot: &Snapshot, out: &mut dyn io::Write) -> io::Result<
     writer.to.finish()
 }
 
-/// Keys that not every release writes.
-#[derive(Clone, Copy, Debug)]
-struct Keys {
-    settings: bool,
-    annotations: bool,
-    compile_context: bool,
+/// Releases by the keys that they added, oldest first; each writes those of the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Keys {
+    Segments,
+    Settings,
+    Annotations,
+    CompileContext,
     /// User metadata, pools of events, pinned host memory.
-    newest: bool,
+    Newest,
 }
 
 impl Keys {
     fn of(release: Option<&str>) -> Keys {
-        let age = match release {
-            Some("2.0 to 2.2") => 0,
-            Some("2.3 to 2.5") => 1,
-            Some("2.6" | "2.6 or later") => 2,
-            Some("2.7 to 2.9") => 3,
-            _ => 4,
-        };
-        Keys {
-            settings: age >= 1,
-            annotations: age >= 2,
-            compile_context: age >= 3,
-            newest: age >= 4,
+        match release {
+            Some("2.0 to 2.2") => Keys::Segments,
+            Some("2.3 to 2.5") => Keys::Settings,
+            Some("2.6" | "2.6 or later") => Keys::Annotations,
+            Some("2.7 to 2.9") => Keys::CompileContext,
+            _ => Keys::Newest,
         }
     }
 }
@@ -85,15 +80,15 @@ impl Writer<'_, '_> {
         }
         self.to.word("device_traces");
         self.traces()?;
-        if self.keys.settings {
+        if self.keys >= Keys::Settings {
             self.to.word("allocator_settings");
             self.settings();
         }
-        if self.keys.annotations {
+        if self.keys >= Keys::Annotations {
             self.to.word("external_annotations");
             self.to.list();
         }
-        if self.keys.newest {
+        if self.keys == Keys::Newest {
             self.to.word("host_segments");
             self.to.list();
             self.to.word("host_traces");
@@ -209,21 +204,21 @@ impl Writer<'_, '_> {
         if let Some(time) = event.time_us {
             self.number("time_us", time);
         }
-        if self.keys.compile_context {
+        if self.keys >= Keys::CompileContext {
             self.to.word("compile_context");
             self.to.word("N/A");
         }
         let pool = trace.pool_id(index);
-        if self.keys.newest {
+        if self.keys == Keys::Newest {
             self.to.word("user_metadata");
             self.to.word("");
         }
-        if self.keys.newest || pool != (0, 0) {
+        if self.keys == Keys::Newest || pool != (0, 0) {
             self.to.word("pool_id");
             self.to.pair(pool);
         }
         // Older releases leave the key out.
-        if event.stack != StackId::NONE || self.keys.newest {
+        if event.stack != StackId::NONE || self.keys == Keys::Newest {
             self.stack(event.stack)?;
         }
         self.to.end_dict();

@@ -152,12 +152,11 @@ impl<'o, 't> Pickler<'o, 't> {
     }
 
     fn spell(&mut self, text: &str) {
-        match u8::try_from(text.len()) {
-            Ok(len) => self.frame.extend_from_slice(&[0x8c, len]),
-            Err(_) => {
-                self.frame.push(0x8d);
-                self.frame.extend_from_slice(&(text.len() as u64).to_le_bytes());
-            }
+        if let Ok(len) = u8::try_from(text.len()) {
+            self.frame.extend_from_slice(&[0x8c, len]);
+        } else {
+            self.frame.push(0x8d);
+            self.frame.extend_from_slice(&(text.len() as u64).to_le_bytes());
         }
         self.frame.extend_from_slice(text.as_bytes());
     }

@@ -252,7 +252,7 @@ fn read_rows(source: &mut Source, stacks: &Stacks, rows: &mut Rows) -> Result<()
         column.reserve_exact(count);
     }
     rows.stack.reserve_exact(count);
-    let mut buffer = [0; RUN];
+    let mut buffer = vec![0; RUN];
     let mut left = count;
     while left > 0 {
         let before = rows.kind.len();

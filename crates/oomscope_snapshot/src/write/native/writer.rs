@@ -67,7 +67,7 @@ fn put_head(out: &mut Vec<u8>, snapshot: &Snapshot) {
     put_option(out, settings.conf.as_deref(), put_text);
     put_option(out, settings.expandable_segments, |out, value| out.push(value.into()));
     put_option(out, settings.max_split_size, |out, size| put_number(out, size.0));
-    put_option(out, settings.garbage_collection_threshold_percent, |out, it| out.push(it));
+    put_option(out, settings.garbage_collection_threshold_percent, Vec::push);
     for divisions in snapshot.rounding.divisions {
         put_number(out, divisions.into());
     }
