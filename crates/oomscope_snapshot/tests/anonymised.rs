@@ -6,7 +6,7 @@ mod files;
 use std::collections::HashSet;
 
 use oomscope_model::{Frame, FrameOrigin, StackId};
-use oomscope_snapshot::{Anonymise, Snapshot, anonymise, phase_of, read, summarise};
+use oomscope_snapshot::{Anonymise, Snapshot, Trace, anonymise, phase_of, read, summarise};
 
 fn anonymised(snapshot: &Snapshot) -> Snapshot {
     anonymise(snapshot, &Anonymise { salt: Some("a test".to_owned()) })
@@ -22,7 +22,7 @@ fn snapshots() -> impl Iterator<Item = (String, Snapshot)> {
 /// The stacks that something refers to.
 fn stacks(snapshot: &Snapshot) -> HashSet<StackId> {
     let blocks = snapshot.segments.iter().flat_map(|segment| &segment.blocks);
-    let events = snapshot.traces.iter().flat_map(|trace| trace.iter());
+    let events = snapshot.traces.iter().flat_map(Trace::iter);
     blocks.map(|block| block.stack).chain(events.map(|(_, event)| event.stack)).collect()
 }
 
