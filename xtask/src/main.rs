@@ -6,6 +6,7 @@
 mod arrows;
 mod bench;
 mod bench_peers;
+mod generate;
 mod measure;
 mod peers;
 mod picture;
@@ -25,6 +26,8 @@ usage: cargo xtask <chore>
   bench-peers FILE [--rounds N] [--markdown]
                     time every tool that reads snapshots on one, in turns (see docs/measurements.md)
   peers FOLDER      bring the tools that the agreement test compares with into a folder
+  generate FILE --bytes 2GB | --entries 20M [--seed N] [--depth N]
+                    write a made-up snapshot of any size
   picture [--check] write (or check) docs/diagnosis.svg, what the README shows
 ";
 
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         ["bench", file] => bench::run(file),
         ["bench-peers", arguments @ ..] => bench_peers::run(arguments),
         ["peers", folder] => peers::install_for_tests(folder),
+        ["generate", file, options @ ..] => generate::run(file, options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -13,6 +13,7 @@ use crate::cli::{ColorChoice, DiagnoseArguments, Format};
 use crate::input::{self, Gathered, Input, Kind};
 use crate::live;
 use crate::output::{self, Replace};
+use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<ExitCode> {
     let gathered =
@@ -108,8 +109,12 @@ fn failed_request(evidence: &Evidence) -> Option<Bytes> {
 }
 
 fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Evidence) -> bool {
-    let release = &mut |done| input.content.release(done);
-    match oomscope_snapshot::read_with(&input.content, release) {
+    let mut progress = Progress::of_reading(&input.name, input.content.len());
+    let behind = &mut |done| {
+        input.content.release(done);
+        progress.at(done);
+    };
+    match oomscope_snapshot::read_with(&input.content, behind) {
         Ok(snapshot) => {
             evidence.problems.extend(snapshot.problems.iter().map(|problem| Problem {
                 input: input.name.clone(),

@@ -7,6 +7,7 @@ mod explain;
 mod input;
 mod live;
 mod output;
+mod progress;
 mod snapshot;
 
 use std::process::ExitCode;

@@ -11,8 +11,8 @@ use oomscope_export::{Format, Table, write};
 use oomscope_snapshot::Snapshot;
 
 fn example() -> Snapshot {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples/retained_graph/snapshot.pickle");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/retained_graph/snapshot.pickle");
     oomscope_snapshot::read(&fs::read(path).expect("the example exists")).expect("it is whole")
 }
 

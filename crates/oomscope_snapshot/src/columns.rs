@@ -14,6 +14,22 @@ pub(crate) struct Stretches<T> {
 }
 
 impl<T: Copy + Default + PartialEq> Stretches<T> {
+    /// Stretches by their first row, ascending, and where the last of them ends.
+    pub(crate) fn parts(&self) -> (&[(u32, T)], u32) {
+        (&self.starts, self.end)
+    }
+
+    /// The column of such parts; what does not ascend is left out.
+    pub(crate) fn of_parts(parts: impl Iterator<Item = (u32, T)>, end: u32) -> Stretches<T> {
+        let mut column = Stretches { starts: Vec::new(), end };
+        for (start, value) in parts.take_while(|&(start, _)| start < end) {
+            if column.starts.last().is_none_or(|&(last, _)| last < start) {
+                column.begin(start, value);
+            }
+        }
+        column
+    }
+
     /// The value of a row.
     pub(crate) fn get(&self, row: u32) -> T {
         if row >= self.end {
@@ -84,6 +100,17 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    /// All texts, by number from 1 on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        (1..=self.ends.len() as u32).filter_map(|number| self.get(number))
+    }
+
+    /// Gives a text the next number.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.all.push_str(text);
+        self.ends.push(self.all.len());
+    }
+
     /// A text by its number.
     pub(crate) fn get(&self, number: u32) -> Option<&str> {
         let at = (number as usize).checked_sub(1)?;
@@ -108,8 +135,7 @@ impl TextInterner {
         if let Some(&number) = self.numbers.find(hash, is_known) {
             return number;
         }
-        self.texts.all.push_str(text);
-        self.texts.ends.push(self.texts.all.len());
+        self.texts.push(text);
         let number = self.texts.ends.len() as u32;
         let (texts, hasher) = (&self.texts, &self.hasher);
         let hash_of = |&number: &u32| hasher.hash_one(texts.get(number).unwrap_or_default());

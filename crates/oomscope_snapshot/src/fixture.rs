@@ -1,4 +1,12 @@
-//! Small made-up snapshots in the layout that PyTorch writes, for tests of this and other crates.
+//! Made-up snapshots in the layout that PyTorch writes, for tests of this and other crates: small
+//! ones by hand, and recordings of any length.
+
+mod allocator;
+mod generate;
+mod program;
+mod stacks;
+
+pub use generate::{Recording, USUAL_DEPTH, write_recording};
 
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@
 //!   call something is refused by name.
 //! - Damaged input is normal: what could be read comes with a list of problems.
 //! - Memory is a small multiple of the input; nothing recurses.
-//! - No I/O: the caller maps or decompresses the file.
+//! - No I/O: the caller maps or decompresses the file, and opens what is written to.
 //!
 //! ```
 //! use oomscope_snapshot::{At, fixture, read, state_at};
@@ -24,6 +24,7 @@ mod reader;
 mod snapshot;
 mod stacks;
 pub mod views;
+mod write;
 
 pub use analysis::{Recording, library_call, phase_of, summarise};
 pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
@@ -31,3 +32,4 @@ pub use history::{counters, history, state_at};
 pub use reader::{Format, ReadError, ReadProblem, read, read_with, recognise};
 pub use snapshot::{Annotation, PinnedHost, Snapshot, Stage, Trace, UnknownWord, oom_events};
 pub use stacks::{FxNode, Stacks};
+pub use write::{Anonymise, Split, anonymise, cut, cut_by, split, write_native, write_pickle};

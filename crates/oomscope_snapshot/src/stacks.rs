@@ -92,14 +92,46 @@ impl Stacks {
         self.nodes.iter().map(|node| (node.caller, node.frame))
     }
 
-    /// All frames, by id.
-    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
-        self.frames.iter()
-    }
-
     /// Number of distinct frames.
     pub fn frame_count(&self) -> usize {
         self.frames.len()
+    }
+
+    /// The frames that have a graph node, by id.
+    pub(crate) fn fx_nodes(&self) -> &[(FrameId, FxNode)] {
+        &self.fx_nodes
+    }
+
+    /// Every frame, by id.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The same stacks, with other names for their frames and without graph nodes.
+    pub(crate) fn renamed(&self, rename: impl FnMut(&Frame) -> Frame) -> Stacks {
+        Stacks {
+            frames: self.frames.iter().map(rename).collect(),
+            nodes: self.nodes.clone(),
+            fx_nodes: Vec::new(),
+        }
+    }
+
+    /// Stacks of given frames, graph nodes by frame, and edges; `None` when an edge refers to what does not stand before
+    /// it, so that a stack could be endless.
+    pub(crate) fn from_edges(
+        frames: Vec<Frame>,
+        fx_nodes: Vec<(FrameId, FxNode)>,
+        edges: impl Iterator<Item = (StackId, FrameId)>,
+    ) -> Option<Stacks> {
+        let mut nodes = Vec::with_capacity(edges.size_hint().0.min(MOST_NODES));
+        for (caller, frame) in edges {
+            let is_before = caller == StackId::NONE || (caller.0 as usize) < nodes.len();
+            if !is_before || frame.0 as usize >= frames.len() || nodes.len() >= MOST_NODES {
+                return None;
+            }
+            nodes.push(Node { caller, frame });
+        }
+        Some(Stacks { frames, nodes, fx_nodes })
     }
 }
 

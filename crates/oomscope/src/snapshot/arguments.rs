@@ -8,6 +8,7 @@ use oomscope_snapshot::views::{GroupBy, MomentChoice, PoolChoice};
 use regex::Regex;
 
 use super::export::ExportArguments;
+use super::write::{AnonymiseArguments, ConvertArguments, CutArguments, SplitArguments};
 
 #[derive(Subcommand)]
 pub(crate) enum SnapshotVerb {
@@ -19,6 +20,15 @@ pub(crate) enum SnapshotVerb {
     At(LiveArguments),
     /// Write whole tables (events, blocks, segments, frames, stacks) for data tools.
     Export(ExportArguments),
+    /// Keep a stretch of the recording, as a snapshot of its own.
+    Cut(CutArguments),
+    /// Make several snapshots of one: by device, or in stretches of events.
+    Split(SplitArguments),
+    /// Hash the program's own paths and names, so that a snapshot can be shown to others.
+    #[command(visible_alias = "anonymize")]
+    Anonymise(AnonymiseArguments),
+    /// Rewrite a snapshot: as a pickle, or in a compact form that opens in milliseconds.
+    Convert(ConvertArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -6,6 +6,7 @@ use oomscope_model::Problem;
 use oomscope_snapshot::Snapshot;
 
 use crate::input::{self, Content};
+use crate::progress::Progress;
 
 /// A snapshot and the name that it was given by.
 pub(crate) struct Loaded {
@@ -32,7 +33,12 @@ pub(crate) fn load(name: &str, damage: Damage) -> Result<Loaded, Problem> {
         what,
         hint,
     };
-    let snapshot = oomscope_snapshot::read(&content)
+    let mut progress = Progress::of_reading(name, content.len());
+    let behind = &mut |done| {
+        content.release(done);
+        progress.at(done);
+    };
+    let snapshot = oomscope_snapshot::read_with(&content, behind)
         .map_err(|error| problem(error.to_string(), None, None))?;
     if let (Some(first), Damage::Refuse) = (snapshot.problems.first(), damage) {
         let hint = "pass `--partial` to use what could be read";

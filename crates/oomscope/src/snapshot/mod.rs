@@ -7,6 +7,7 @@ mod load;
 mod parallel;
 mod summary;
 mod views;
+mod write;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,10 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Summary(arguments) => summary::run(arguments, color),
         SnapshotVerb::Peak(arguments) => live::run(arguments, MomentChoice::Peak, color),
         SnapshotVerb::Export(arguments) => export::run(arguments),
+        SnapshotVerb::Cut(arguments) => write::run_cut(arguments),
+        SnapshotVerb::Split(arguments) => write::run_split(arguments),
+        SnapshotVerb::Anonymise(arguments) => write::run_anonymise(arguments),
+        SnapshotVerb::Convert(arguments) => write::run_convert(arguments),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

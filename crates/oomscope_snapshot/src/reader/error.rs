@@ -29,6 +29,14 @@ pub enum ReadError {
         /// What stopped the reading, when something did.
         problem: Option<ReadProblem>,
     },
+    /// The compact form, of a version that this program does not know.
+    #[error("written by a newer oomscope: version {version} of the compact form, known is {known}")]
+    NewerNative {
+        /// The file's version.
+        version: u16,
+        /// The newest version that is read.
+        known: u16,
+    },
     /// The HTML holds no snapshot.
     #[error("the HTML embeds no snapshot in base64")]
     NothingEmbedded,

@@ -5,6 +5,7 @@ use memchr::memmem;
 use super::{html, json, pickle};
 use crate::reader::error::ReadError;
 use crate::snapshot::Snapshot;
+use crate::write::native;
 
 /// The forms in which snapshots exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +16,15 @@ pub enum Format {
     Json,
     /// `torch.cuda._memory_viz`: a page that holds the pickle in base64.
     Html,
+    /// The compact form of [`write_native`](crate::write_native).
+    Native,
 }
 
 /// Which form `bytes` has, or `None` when they are no snapshot. Looks at content, never at a name.
 pub fn recognise(bytes: &[u8]) -> Option<Format> {
+    if native::is_native(bytes) {
+        return Some(Format::Native);
+    }
     if pickle::is_pickle(bytes) {
         return Some(Format::Pickle);
     }
@@ -47,6 +53,7 @@ pub fn read_with(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapsh
         Some(Format::Pickle) => pickle::read(bytes, progress),
         Some(Format::Json) => json::read(bytes, progress),
         Some(Format::Html) => html::read(bytes, progress),
+        Some(Format::Native) => native::read(bytes),
         None if bytes.is_empty() => Err(ReadError::Empty),
         None if pickle::is_text_pickle(bytes) => Err(ReadError::TextPickle),
         None => Err(ReadError::NotASnapshot),

@@ -77,7 +77,7 @@ impl StackSet {
     /// The stacks that have a frame which `matches`. A stack that is not recorded has none. Each
     /// frame is looked at once.
     pub fn with_frame(stacks: &Stacks, mut matches: impl FnMut(&Frame) -> bool) -> StackSet {
-        let frames: Vec<bool> = stacks.frames().map(&mut matches).collect();
+        let frames: Vec<bool> = stacks.frames().iter().map(&mut matches).collect();
         let mut wanted: Vec<bool> = Vec::with_capacity(stacks.len());
         // Callers precede the stacks that they call.
         for (caller, frame) in stacks.edges() {
