@@ -1,6 +1,6 @@
 #!/bin/sh
 # Seeds for the targets that take a file: the recordings of the tests, whole and cut, and two
-# hand-written JSON files. `load` takes four bytes from the end of its input as the moment.
+# hand-written JSON files.
 set -eu
 cd "$(dirname "$0")"
 for target in read load; do
