@@ -112,7 +112,7 @@ pub struct Trace {
 }
 
 /// Columns of events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) kind: Vec<EventKind>,
     pub(crate) addr: Vec<u64>,
@@ -136,6 +136,24 @@ pub(crate) struct Shared {
     pub(crate) streams: Vec<u64>,
     pub(crate) texts: Texts,
 }
+
+/// Rows are equal that say the same, however the tables that they refer to are numbered.
+impl PartialEq for Rows {
+    fn eq(&self, other: &Rows) -> bool {
+        let label = |rows: &Rows, number| rows.shared.texts.get(number).map(str::to_owned);
+        self.kind.len() == other.kind.len()
+            && (0..self.kind.len()).all(|row| self.event(row) == other.event(row))
+            && (0..self.kind.len() as u32).all(|row| {
+                self.pool_id.get(row) == other.pool_id.get(row)
+                    && label(self, self.user_metadata.get(row))
+                        == label(other, other.user_metadata.get(row))
+                    && label(self, self.compile_context.get(row))
+                        == label(other, other.compile_context.get(row))
+            })
+    }
+}
+
+impl Eq for Rows {}
 
 impl Trace {
     /// Number of events.

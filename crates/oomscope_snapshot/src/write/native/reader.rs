@@ -379,7 +379,7 @@ fn read_group(
 ) -> Result<(), Damage> {
     source.run(values, Width::AtLeastAByte)?;
     rows.kind.extend(values.iter().map(|&code| of_code(&KINDS, code, EventKind::Other)));
-    for column in [&mut rows.addr, &mut rows.size, &mut rows.time_us] {
+    for column in [&mut rows.addr, &mut rows.size] {
         source.run(values, Width::Any)?;
         column.extend_from_slice(values);
     }
@@ -387,6 +387,8 @@ fn read_group(
     let streams = rows.shared.streams.len() as u64;
     // A stream that the table lacks would make the event unreadable.
     rows.stream.extend(values.iter().map(|&it| if it < streams { it as u32 } else { 0 }));
+    source.run(values, Width::Any)?;
+    rows.time_us.extend_from_slice(values);
     source.run(values, Width::Any)?;
     rows.stack.extend(values.iter().map(|&stored| stack_of(stored, stacks)));
     Ok(())
