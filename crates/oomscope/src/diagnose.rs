@@ -108,7 +108,8 @@ fn failed_request(evidence: &Evidence) -> Option<Bytes> {
 }
 
 fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Evidence) -> bool {
-    match oomscope_snapshot::read(&input.content) {
+    let release = &mut |done| input.content.release(done);
+    match oomscope_snapshot::read_with(&input.content, release) {
         Ok(snapshot) => {
             evidence.problems.extend(snapshot.problems.iter().map(|problem| Problem {
                 input: input.name.clone(),

@@ -17,6 +17,7 @@
 //! ```
 
 mod analysis;
+mod columns;
 pub mod fixture;
 mod history;
 mod reader;
@@ -27,6 +28,6 @@ pub mod views;
 pub use analysis::{Recording, library_call, phase_of, summarise};
 pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
 pub use history::{counters, history, state_at};
-pub use reader::{Format, ReadError, ReadProblem, read, recognise};
-pub use snapshot::{Snapshot, Trace, UnknownWord, oom_events};
-pub use stacks::Stacks;
+pub use reader::{Format, ReadError, ReadProblem, read, read_with, recognise};
+pub use snapshot::{Annotation, PinnedHost, Snapshot, Stage, Trace, UnknownWord, oom_events};
+pub use stacks::{FxNode, Stacks};

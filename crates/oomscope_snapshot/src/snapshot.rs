@@ -1,8 +1,11 @@
 //! What a snapshot file says, as tables. No view of any moment but the dump's.
 
+use std::sync::Arc;
+
 use oomscope_model::{AllocatorSettings, Bytes, DeviceId, Event, EventIndex, EventKind};
 use oomscope_model::{Segment, StackId};
 
+use crate::columns::{Stretches, Texts};
 use crate::history::rounding::Rounding;
 use crate::reader::ReadProblem;
 use crate::stacks::Stacks;
@@ -14,10 +17,15 @@ pub struct Snapshot {
     pub settings: AllocatorSettings,
     /// The PyTorch releases that write such a file, told by its keys: `2.10 or later`.
     pub torch_version: Option<&'static str>,
-    /// Segments at the dump, in the file's order. Pinned host memory is left out.
+    /// Segments at the dump, in the file's order; those of pinned host memory are summed up in
+    /// [`Snapshot::pinned_host`].
     pub segments: Vec<Segment>,
+    /// Pinned host memory at the dump; `None` where it was not recorded.
+    pub pinned_host: Option<PinnedHost>,
     /// One trace a device, by ordinal.
     pub traces: Vec<Trace>,
+    /// Ranges that the program or PyTorch named (`record_function`), in the file's order.
+    pub annotations: Vec<Annotation>,
     /// The stacks that segments, blocks and events refer to.
     pub stacks: Stacks,
     /// What could not be read.
@@ -58,6 +66,43 @@ pub struct UnknownWord {
     pub count: u64,
 }
 
+/// Pinned host memory, `host_segments` of PyTorch 2.10 or later. It is recorded only with
+/// `_record_memory_history(record_pinned_host_memory=True)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinnedHost {
+    /// Bytes held from the system.
+    pub reserved: Bytes,
+    /// Bytes in blocks that are in use.
+    pub allocated: Bytes,
+    /// Number of segments.
+    pub segments: u32,
+}
+
+/// One end of a named range: an entry of `external_annotations`, PyTorch 2.6 or later. Names are
+/// those of `torch.profiler.record_function`, and PyTorch's own, as `Optimizer.step#Adam.step`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The range's name.
+    pub name: String,
+    /// The device that was current; `None` when it is not recorded.
+    pub device: Option<DeviceId>,
+    /// Microseconds since the epoch, the clock of [`Event::time_us`]; `None` when not recorded.
+    pub time_us: Option<u64>,
+    /// Which end.
+    pub stage: Stage,
+}
+
+/// Which end of a named range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It begins.
+    Start,
+    /// It ends.
+    End,
+    /// It is a point in time: neither `START` nor `END`.
+    Instant,
+}
+
 /// The events of one device, oldest first, kept by column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -72,12 +117,24 @@ pub(crate) struct Rows {
     pub(crate) kind: Vec<EventKind>,
     pub(crate) addr: Vec<u64>,
     pub(crate) size: Vec<u64>,
-    pub(crate) stream: Vec<u64>,
+    /// Index into [`Shared::streams`].
+    pub(crate) stream: Vec<u32>,
     /// 0: not recorded.
     pub(crate) time_us: Vec<u64>,
     pub(crate) stack: Vec<StackId>,
-    /// Private pools of events, by row; the default pool is not listed.
-    pub(crate) pools: Vec<(u32, (u64, u64))>,
+    pub(crate) pool_id: Stretches<(u32, u32)>,
+    /// Number of a text of [`Shared::texts`].
+    pub(crate) user_metadata: Stretches<u32>,
+    /// Number of a text of [`Shared::texts`].
+    pub(crate) compile_context: Stretches<u32>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the columns of all devices refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared {
+    pub(crate) streams: Vec<u64>,
+    pub(crate) texts: Texts,
 }
 
 impl Trace {
@@ -105,9 +162,19 @@ impl Trace {
     /// The private pool that an event belongs to; `(0, 0)` for the default one or where the
     /// PyTorch that wrote the file did not record it.
     pub fn pool_id(&self, index: EventIndex) -> (u64, u64) {
-        let pools = &self.rows.pools;
-        let found = pools.binary_search_by_key(&index.0, |&(row, _)| row).ok();
-        found.and_then(|at| pools.get(at)).map_or((0, 0), |&(_, pool)| pool)
+        let (owner, id) = self.rows.pool_id.get(index.0);
+        (owner.into(), id.into())
+    }
+
+    /// What the program attached to an event (`torch.cuda.memory._set_memory_metadata`, and the
+    /// note of an `annotate` event), PyTorch 2.10 or later; `None` where it is empty.
+    pub fn user_metadata(&self, index: EventIndex) -> Option<&str> {
+        self.rows.shared.texts.get(self.rows.user_metadata.get(index.0))
+    }
+
+    /// The part of `torch.compile` that ran, as `0/0`, PyTorch 2.7 or later; `None` outside of it.
+    pub fn compile_context(&self, index: EventIndex) -> Option<&str> {
+        self.rows.shared.texts.get(self.rows.compile_context.get(index.0))
     }
 }
 
@@ -117,7 +184,7 @@ impl Rows {
             kind: *self.kind.get(row)?,
             addr: *self.addr.get(row)?,
             size: Bytes(*self.size.get(row)?),
-            stream: *self.stream.get(row)?,
+            stream: *self.shared.streams.get(*self.stream.get(row)? as usize)?,
             time_us: self.time_us.get(row).copied().filter(|&time| time != 0),
             stack: *self.stack.get(row)?,
         })
@@ -137,7 +204,9 @@ impl Rows {
 
     /// Drops all but the first `len` rows.
     pub(crate) fn truncate(&mut self, len: u32) {
-        self.pools.retain(|&(row, _)| row < len);
+        self.pool_id.truncate(len);
+        self.user_metadata.truncate(len);
+        self.compile_context.truncate(len);
         let len = len as usize;
         self.kind.truncate(len);
         self.addr.truncate(len);
@@ -157,13 +226,10 @@ impl Rows {
         self.stream.extend_from_slice(from.stream.get(range.clone()).unwrap_or_default());
         self.time_us.extend_from_slice(from.time_us.get(range.clone()).unwrap_or_default());
         self.stack.extend_from_slice(from.stack.get(range.clone()).unwrap_or_default());
-        let from_pool = from.pools.partition_point(|&(row, _)| (row as usize) < range.start);
-        for &(row, pool) in from.pools.iter().skip(from_pool) {
-            if row as usize >= range.end {
-                break;
-            }
-            self.pools.push((first + (row - range.start as u32), pool));
-        }
+        let (start, end) = (range.start as u32, range.end as u32);
+        self.pool_id.append(first, &from.pool_id, start, end);
+        self.user_metadata.append(first, &from.user_metadata, start, end);
+        self.compile_context.append(first, &from.compile_context, start, end);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Frames and stacks, each kept once: stacks are a prefix tree whose root is the outermost frame.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use oomscope_model::{Frame, FrameId, StackId};
-use rustc_hash::FxHashMap;
 
 /// More nodes than any real file needs; a hostile one stops here.
 const MOST_NODES: usize = 1 << 26;
@@ -13,6 +13,22 @@ const MOST_NODES: usize = 1 << 26;
 pub struct Stacks {
     frames: Vec<Frame>,
     nodes: Vec<Node>,
+    /// By frame.
+    fx_nodes: Vec<(FrameId, FxNode)>,
+}
+
+/// The graph node whose generated code a frame runs: what
+/// `_dump_snapshot(augment_with_fx_traces=True)` of PyTorch 2.9 or later adds to frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FxNode {
+    /// The node's kind, as `call_function`.
+    pub op: Option<String>,
+    /// The node's name in the graph, as `relu_1`.
+    pub name: Option<String>,
+    /// What it calls.
+    pub target: Option<String>,
+    /// The stack of the model's own source that the node was traced from.
+    pub original_trace: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +38,22 @@ struct Node {
     frame: FrameId,
 }
 
+impl Node {
+    fn edge(self) -> u64 {
+        u64::from(self.caller.0) << 32 | u64::from(self.frame.0)
+    }
+}
+
 impl Stacks {
     /// A frame, or `None` when the id is of another snapshot.
     pub fn frame(&self, id: FrameId) -> Option<&Frame> {
         self.frames.get(id.0 as usize)
+    }
+
+    /// The graph node of a frame of generated code, where the file has it.
+    pub fn fx_node(&self, id: FrameId) -> Option<&FxNode> {
+        let at = self.fx_nodes.binary_search_by_key(&id, |&(frame, _)| frame).ok()?;
+        self.fx_nodes.get(at).map(|(_, node)| node)
     }
 
     /// The frames of a stack, innermost first; none for [`StackId::NONE`].
@@ -75,17 +103,17 @@ impl Stacks {
     }
 }
 
-/// Builds [`Stacks`].
+/// Builds [`Stacks`]. Its tables hold numbers only, and are keyed with random state: what they
+/// compare is the input's own.
 #[derive(Debug)]
 pub(crate) struct StackInterner {
     stacks: Stacks,
     /// Bytes that the texts of frames may still take: one text can be the name of many frames.
     room: usize,
     is_full: bool,
-    by_edge: FxHashMap<u64, u32>,
-    // Keyed with random state: the strings are the input's own.
-    texts: HashMap<Box<str>, u32>,
-    by_parts: FxHashMap<(u32, u32, u32), FrameId>,
+    nodes: HashTable<u32>,
+    frames: HashTable<u32>,
+    hasher: DefaultHashBuilder,
 }
 
 impl StackInterner {
@@ -96,28 +124,57 @@ impl StackInterner {
             stacks: Stacks::default(),
             room: len.saturating_mul(16).saturating_add(16 << 20),
             is_full: false,
-            by_edge: FxHashMap::default(),
-            texts: HashMap::default(),
-            by_parts: FxHashMap::default(),
+            nodes: HashTable::new(),
+            frames: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
     /// The id of a frame; `None` once the names of frames outgrow the input.
     pub(crate) fn frame(&mut self, file: &str, function: &str, line: u32) -> Option<FrameId> {
-        let parts = (self.text(file), self.text(function), line);
-        if let Some(&known) = self.by_parts.get(&parts) {
-            return Some(known);
+        let hash = self.hasher.hash_one((file, function, line));
+        let frames = &self.stacks.frames;
+        let known = self.frames.find(hash, |&id| {
+            frames.get(id as usize).is_some_and(|frame| {
+                frame.line == line && frame.file == file && frame.function == function
+            })
+        });
+        if let Some(&id) = known {
+            return Some(FrameId(id));
         }
-        let Some(room) = self.room.checked_sub(file.len() + function.len()) else {
-            self.is_full = true;
-            return None;
-        };
-        self.room = room;
-        let next = FrameId(self.stacks.frames.len() as u32);
+        self.take_room(file.len() + function.len())?;
+        let next = self.stacks.frames.len() as u32;
         let frame = Frame { file: file.to_owned(), line, function: function.to_owned() };
         self.stacks.frames.push(frame);
-        self.by_parts.insert(parts, next);
-        Some(next)
+        let (frames, hasher) = (&self.stacks.frames, &self.hasher);
+        self.frames.insert_unique(hash, next, |&id| {
+            let frame = frames.get(id as usize);
+            frame.map_or(0, |it| hasher.hash_one((it.file.as_str(), it.function.as_str(), it.line)))
+        });
+        Some(FrameId(next))
+    }
+
+    /// Keeps the graph node of the newest frame.
+    pub(crate) fn keep_fx_node(&mut self, frame: FrameId, node: FxNode) {
+        let parts = [&node.op, &node.name, &node.target, &node.original_trace];
+        let len = parts.into_iter().flatten().map(String::len).sum();
+        let is_newest = self.stacks.fx_nodes.last().is_none_or(|&(last, _)| last < frame);
+        if is_newest && self.take_room(len).is_some() {
+            self.stacks.fx_nodes.push((frame, node));
+        }
+    }
+
+    fn take_room(&mut self, len: usize) -> Option<()> {
+        match self.room.checked_sub(len) {
+            Some(room) => {
+                self.room = room;
+                Some(())
+            }
+            None => {
+                self.is_full = true;
+                None
+            }
+        }
     }
 
     /// Whether a frame was refused.
@@ -129,8 +186,11 @@ impl StackInterner {
     pub(crate) fn stack(&mut self, frames: impl Iterator<Item = FrameId>) -> StackId {
         let mut at = StackId::NONE;
         for frame in frames {
-            let edge = u64::from(at.0) << 32 | u64::from(frame.0);
-            if let Some(&known) = self.by_edge.get(&edge) {
+            let node = Node { caller: at, frame };
+            let hash = self.hasher.hash_one(node.edge());
+            let nodes = &self.stacks.nodes;
+            if let Some(&known) = self.nodes.find(hash, |&id| nodes.get(id as usize) == Some(&node))
+            {
                 at = StackId(known);
                 continue;
             }
@@ -138,11 +198,20 @@ impl StackInterner {
                 return at;
             }
             let next = self.stacks.nodes.len() as u32;
-            self.stacks.nodes.push(Node { caller: at, frame });
-            self.by_edge.insert(edge, next);
+            self.stacks.nodes.push(node);
+            let (nodes, hasher) = (&self.stacks.nodes, &self.hasher);
+            let hash_of =
+                |&id: &u32| nodes.get(id as usize).map_or(0, |it| hasher.hash_one(it.edge()));
+            self.nodes.insert_unique(hash, next, hash_of);
             at = StackId(next);
         }
         at
+    }
+
+    /// Frees what only finds equal frames and stacks again.
+    pub(crate) fn forget_keys(&mut self) {
+        self.nodes = HashTable::new();
+        self.frames = HashTable::new();
     }
 
     pub(crate) fn stacks(&self) -> &Stacks {
@@ -151,15 +220,6 @@ impl StackInterner {
 
     pub(crate) fn finish(self) -> Stacks {
         self.stacks
-    }
-
-    fn text(&mut self, text: &str) -> u32 {
-        if let Some(&id) = self.texts.get(text) {
-            return id;
-        }
-        let next = self.texts.len() as u32;
-        self.texts.insert(text.into(), next);
-        next
     }
 }
 

@@ -33,6 +33,24 @@ impl Content {
     pub(crate) fn text(&self) -> Cow<'_, str> {
         text(self)
     }
+
+    /// Lets go of the memory of a mapped file's first `len` bytes: a reader is done with most of
+    /// it. What is read again all the same comes from the system's cache.
+    #[cfg_attr(not(unix), allow(unused_variables))]
+    pub(crate) fn release(&self, len: usize) {
+        #[cfg(unix)]
+        if let Content::Mapped(map) = self {
+            // SAFETY: the map is of a file, read-only and private, so that a dropped page has the
+            // same bytes when it is read again. Advice that the system refuses changes nothing.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    0,
+                    len.min(map.len()),
+                )
+            };
+        }
+    }
 }
 
 /// Standard input larger than this is cut there.
@@ -55,6 +73,8 @@ pub(crate) fn open(path: &Path) -> io::Result<Content> {
     // SAFETY: the map is read-only and private to this process. A writer that truncates the file
     // meanwhile can end this process with SIGBUS, as it can any program that maps files.
     let map = unsafe { Mmap::map(&file)? };
+    #[cfg(unix)]
+    let _ = map.advise(memmap2::Advice::Sequential);
     Ok(Content::Mapped(map))
 }
 

@@ -17,10 +17,10 @@ pub use timeline::{Timeline, counters};
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use oomscope_model::{
     BlockState, Bytes, DeviceId, Event, EventIndex, EventKind, SegmentPool, StackId,
 };
-use rustc_hash::FxHashMap;
 
 use crate::history::layout::{Change, Fit};
 use crate::history::rounding::{LARGEST, SMALL_SIZE};
@@ -118,7 +118,7 @@ struct Walk<'s> {
     snapshot: &'s Snapshot,
     lives: Vec<Life>,
     /// Lives that exist at the current moment, by address.
-    live: FxHashMap<u64, u32>,
+    live: HashMap<u64, u32>,
     /// Those above 1 MiB, in order: what lies after a block tells its exact size.
     large: BTreeMap<u64, u32>,
     layout: Layout,
@@ -134,7 +134,7 @@ impl<'s> Walk<'s> {
         let mut walk = Walk {
             snapshot,
             lives: Vec::new(),
-            live: FxHashMap::default(),
+            live: HashMap::new(),
             large: BTreeMap::new(),
             layout: Layout::of_segments(snapshot.segments_of(device)),
             changes: Vec::new(),

@@ -1,16 +1,18 @@
 //! From the machine's records to the public tables. Records that a file refers to again and again
 //! are counted against its size, so that a small file cannot become a large snapshot.
 
+use std::sync::Arc;
+
 use oomscope_model::{AllocatorSettings, Block, BlockState, Bytes, DeviceId, Segment};
 
 use crate::history::rounding::Rounding;
 use crate::reader::containers::{Item, List, NO_RUN, Run};
 use crate::reader::error::{ReadError, ReadProblem};
 use crate::reader::machine::Machine;
-use crate::reader::records::{BlockRecord, Dict, Top};
+use crate::reader::records::{AnnotationRecord, BlockRecord, Dict, SegmentRecord, Top};
 use crate::reader::value::Value;
 use crate::reader::word::Word;
-use crate::snapshot::{Rows, Snapshot, Trace, UnknownWord};
+use crate::snapshot::{Annotation, PinnedHost, Rows, Shared, Snapshot, Stage, Trace, UnknownWord};
 
 /// Makes the snapshot. `problem` is what stopped the reading early, if anything did.
 pub(crate) fn assemble(
@@ -21,7 +23,15 @@ pub(crate) fn assemble(
     let mut problems: Vec<ReadProblem> = problem.into_iter().collect();
     // Event times are 32 bits wide.
     let mut budget = machine.input.len().min(u32::MAX as usize - 2);
-    let segments = segments(&mut machine, top, &mut budget, &mut problems);
+    machine.forget_what_only_reading_needs();
+    let mut pinned_host = None;
+    let host = ids(&machine, top.host_segments, Item::Segment, &mut budget);
+    for id in host {
+        let Some(record) = machine.segments.get_mut(id as usize) else { continue };
+        add_to_host(&mut pinned_host, record);
+    }
+    let segments = segments(&mut machine, top, &mut pinned_host, &mut budget, &mut problems);
+    let annotations = annotations(&machine, top, &mut budget, &mut problems);
     let (settings, rounding) = settings(&machine, top);
     let torch_version = Some(torch_version(&machine, top));
     let traces = traces(&mut machine, top, &mut budget, &mut problems);
@@ -30,7 +40,9 @@ pub(crate) fn assemble(
         settings,
         torch_version,
         segments,
+        pinned_host,
         traces,
+        annotations,
         stacks: machine.interner.finish(),
         problems,
         unknown: unknown.collect(),
@@ -106,6 +118,7 @@ fn repeated(what: &str) -> ReadProblem {
 fn segments(
     machine: &mut Machine,
     top: Top,
+    pinned_host: &mut Option<PinnedHost>,
     budget: &mut usize,
     problems: &mut Vec<ReadProblem>,
 ) -> Vec<Segment> {
@@ -116,11 +129,13 @@ fn segments(
         if record.is_used {
             continue;
         }
+        let Some(device) = record.device else {
+            add_to_host(pinned_host, record);
+            continue;
+        };
         record.is_used = true;
         let record = *record;
-        // Pinned host memory has device −1.
-        let device = record.device.and_then(|device| u32::try_from(device).ok());
-        let (Some(device), Some(addr)) = (device, record.addr) else { continue };
+        let (Ok(device), Some(addr)) = (u32::try_from(device), record.addr) else { continue };
         segments.push(Segment {
             device: DeviceId(device),
             addr,
@@ -140,6 +155,58 @@ fn segments(
         problems.push(repeated("segments or blocks"));
     }
     segments
+}
+
+/// Counts a segment of pinned host memory, whose device is −1, once.
+fn add_to_host(host: &mut Option<PinnedHost>, record: &mut SegmentRecord) {
+    if record.is_used {
+        return;
+    }
+    record.is_used = true;
+    let none = PinnedHost { reserved: Bytes::ZERO, allocated: Bytes::ZERO, segments: 0 };
+    let host = host.get_or_insert(none);
+    host.reserved = Bytes(host.reserved.0.saturating_add(record.total));
+    host.allocated = Bytes(host.allocated.0.saturating_add(record.allocated));
+    host.segments += 1;
+}
+
+/// Their names cost memory each time, so that their bytes are counted too.
+fn annotations(
+    machine: &Machine,
+    top: Top,
+    budget: &mut usize,
+    problems: &mut Vec<ReadProblem>,
+) -> Vec<Annotation> {
+    let mut annotations = Vec::new();
+    for id in ids(machine, top.annotations, Item::Annotation, budget) {
+        let Some(record) = machine.annotations.get(id as usize) else { continue };
+        let annotation = annotation(machine, record);
+        let Some(left) = budget.checked_sub(annotation.name.len()) else {
+            *budget = 0;
+            break;
+        };
+        *budget = left;
+        annotations.push(annotation);
+    }
+    if *budget == 0 && problems.is_empty() {
+        problems.push(repeated("annotations"));
+    }
+    annotations
+}
+
+fn annotation(machine: &Machine, record: &AnnotationRecord) -> Annotation {
+    let name = record.name.map(|name| name.resolve(machine.input).into_owned());
+    let device = record.device.and_then(|device| u32::try_from(device).ok());
+    Annotation {
+        name: name.unwrap_or_default(),
+        device: device.map(DeviceId),
+        time_us: record.time_us,
+        stage: match record.stage {
+            Some(Word::StageStart) => Stage::Start,
+            Some(Word::StageEnd) => Stage::End,
+            _ => Stage::Instant,
+        },
+    }
 }
 
 fn blocks(machine: &Machine, addr: u64, list: Option<u32>, budget: &mut usize) -> Vec<Block> {
@@ -185,6 +252,10 @@ fn traces(
     let lists = ids(machine, top.traces, Item::List, budget);
     let parts: Vec<Vec<Run>> =
         lists.iter().map(|&list| affordable_runs(machine, list, Item::Event, budget)).collect();
+    machine.rows.shared = Arc::new(Shared {
+        streams: std::mem::take(&mut machine.streams.values),
+        texts: std::mem::take(&mut machine.texts.texts),
+    });
     let filled = parts.iter().filter(|runs| !runs.is_empty()).count();
     let mut traces = Vec::with_capacity(parts.len());
     for (runs, device) in parts.iter().zip(0_u32..) {
@@ -196,7 +267,7 @@ fn traces(
                 rows
             }
             runs => {
-                let mut rows = Rows::default();
+                let mut rows = Rows { shared: machine.rows.shared.clone(), ..Rows::default() };
                 for run in runs {
                     rows.copy_from(&machine.rows, run.start as usize, run.len as usize);
                 }
@@ -220,9 +291,9 @@ fn torch_version(machine: &Machine, top: Top) -> &'static str {
         "2.10 or later"
     } else if machine.has_compile_context {
         "2.7 to 2.9"
-    } else if top.has_annotations && !machine.rows.kind.is_empty() {
+    } else if top.annotations.is_some() && !machine.rows.kind.is_empty() {
         "2.6"
-    } else if top.has_annotations {
+    } else if top.annotations.is_some() {
         "2.6 or later"
     } else if top.settings.is_some() {
         "2.3 to 2.5"

@@ -1,12 +1,17 @@
 //! How lists and dicts fill: what their items make of them. Every step costs its own input.
 
+use std::borrow::Cow;
+
 use oomscope_model::{EventKind, FrameId, StackId};
 
 use crate::reader::machine::Machine;
-use crate::reader::records::{BlockRecord, Dict, FrameRecord, Kind, Known, NO_PROPERTY, Property};
-use crate::reader::records::{SegmentRecord, Top, event_kind, kind_of};
+use crate::reader::records::{
+    AnnotationRecord, BlockRecord, Dict, FrameRecord, FxRecord, Kind, Known, NO_PROPERTY, Property,
+    SegmentRecord, Top, event_kind, is_fx, kind_of,
+};
 use crate::reader::value::{Text, Value};
 use crate::reader::word::Word;
+use crate::stacks::FxNode;
 
 /// Distinct unknown words that are counted by name.
 const MOST_UNKNOWN: usize = 64;
@@ -50,6 +55,7 @@ pub(crate) enum Item {
     Event,
     Segment,
     Block,
+    Annotation,
     List,
 }
 
@@ -122,6 +128,17 @@ impl Machine<'_> {
             let (file, function) = (text(frame.file), text(frame.function));
             let (file, function) = (file.unwrap_or_default(), function.unwrap_or_default());
             frame.interned = self.interner.frame(&file, &function, frame.line);
+            let node = (frame.fx_node as usize).checked_sub(1).and_then(|at| self.fx_nodes.get(at));
+            if let (Some(id), Some(node)) = (frame.interned, node) {
+                let owned = |part: Option<Text>| text(part).map(Cow::into_owned);
+                let node = FxNode {
+                    op: owned(node.op),
+                    name: owned(node.name),
+                    target: owned(node.target),
+                    original_trace: owned(node.original_trace),
+                };
+                self.interner.keep_fx_node(id, node);
+            }
         }
         frame.interned
     }
@@ -159,6 +176,7 @@ impl Machine<'_> {
                 Dict::Event(row) => Some((Item::Event, row)),
                 Dict::Segment(segment) => Some((Item::Segment, segment)),
                 Dict::Block(block) => Some((Item::Block, block)),
+                Dict::Annotation(annotation) => Some((Item::Annotation, annotation)),
                 Dict::Frame(_) | Dict::Loose(_) | Dict::Top(_) => None,
             },
             _ => None,
@@ -213,6 +231,9 @@ impl Machine<'_> {
             Kind::Frame => Dict::Frame(push(&mut self.frames, FrameRecord::default())),
             Kind::Segment => Dict::Segment(push(&mut self.segments, SegmentRecord::default())),
             Kind::Block => Dict::Block(push(&mut self.blocks, BlockRecord::default())),
+            Kind::Annotation => {
+                Dict::Annotation(push(&mut self.annotations, AnnotationRecord::default()))
+            }
             Kind::Top => Dict::Top(push(&mut self.tops, Top::default())),
         };
         if let Some(slot) = self.dicts.get_mut(id as usize) {
@@ -227,7 +248,7 @@ impl Machine<'_> {
     }
 
     fn keep_property(&mut self, id: u32, key: Word, value: Value) {
-        if matches!(key, Word::Unknown | Word::Skipped) {
+        if matches!(key, Word::Unknown | Word::Skipped | Word::Empty) {
             return;
         }
         let newest = self.properties.len() as u32;
@@ -243,6 +264,7 @@ impl Machine<'_> {
     fn set(&mut self, dict: Dict, key: Word, value: Value) -> Known {
         match dict {
             Dict::Event(row) => return self.set_event(row as usize, key, value),
+            Dict::Frame(index) if is_fx(key) => self.set_fx_node(index, key, value),
             Dict::Frame(index) => {
                 if let Some(frame) = self.frames.get_mut(index as usize) {
                     return frame.set(key, value);
@@ -259,6 +281,11 @@ impl Machine<'_> {
                 let stack = self.stack_if(key, value);
                 if let Some(block) = self.blocks.get_mut(index as usize) {
                     return block.set(key, value, stack);
+                }
+            }
+            Dict::Annotation(index) => {
+                if let Some(annotation) = self.annotations.get_mut(index as usize) {
+                    return annotation.set(key, value);
                 }
             }
             Dict::Top(index) => {
@@ -289,7 +316,11 @@ impl Machine<'_> {
             }
             Word::Address | Word::DeviceFree => put(&mut self.rows.addr),
             Word::Size => put(&mut self.rows.size),
-            Word::Stream => put(&mut self.rows.stream),
+            Word::Stream => {
+                if let (Some(cell), Value::Int(stream)) = (self.rows.stream.get_mut(row), value) {
+                    *cell = self.streams.number(stream);
+                }
+            }
             Word::TimeUs => put(&mut self.rows.time_us),
             Word::Frames => {
                 let stack = self.stack_of(value);
@@ -298,21 +329,46 @@ impl Machine<'_> {
                 }
             }
             Word::PoolId => {
-                let pools = &mut self.rows.pools;
-                let is_next = pools.last().is_none_or(|&(last, _)| (last as usize) < row);
-                if let Value::Pair(owner, id) = self.list_as_pair(key, value)
-                    && (owner, id) != (0, 0)
-                    && is_next
-                {
-                    self.rows.pools.push((row as u32, (owner.into(), id.into())));
+                if let Value::Pair(owner, id) = self.list_as_pair(key, value) {
+                    self.rows.pool_id.set(row as u32, (owner, id));
                 }
             }
-            Word::CompileContext => self.has_compile_context = true,
-            Word::UserMetadata => self.has_user_metadata = true,
+            Word::CompileContext => {
+                self.has_compile_context = true;
+                let number = self.text_number(value);
+                self.rows.compile_context.set(row as u32, number);
+            }
+            Word::UserMetadata => {
+                self.has_user_metadata = true;
+                let number = self.text_number(value);
+                self.rows.user_metadata.set(row as u32, number);
+            }
             Word::Unknown => return Known::No,
             _ => {}
         }
         Known::Yes
+    }
+
+    /// The number of a text that the trace keeps; 0 for none.
+    #[inline]
+    fn text_number(&mut self, value: Value) -> u32 {
+        match value {
+            Value::Text(text) if !matches!(text.word, Word::Empty | Word::NotApplicable) => {
+                self.texts.number(&text.resolve(self.input))
+            }
+            _ => 0,
+        }
+    }
+
+    fn set_fx_node(&mut self, frame: u32, key: Word, value: Value) {
+        let Some(frame) = self.frames.get_mut(frame as usize) else { return };
+        if frame.fx_node == 0 {
+            self.fx_nodes.push(FxRecord::default());
+            frame.fx_node = self.fx_nodes.len() as u32;
+        }
+        if let Some(node) = self.fx_nodes.get_mut(frame.fx_node as usize - 1) {
+            node.set(key, value);
+        }
     }
 
     fn stack_if(&mut self, key: Word, value: Value) -> StackId {

@@ -36,10 +36,17 @@ pub fn recognise(bytes: &[u8]) -> Option<Format> {
 /// Reads a snapshot of any form. `Err` means that nothing could be read; otherwise what is wrong
 /// stands in [`Snapshot::problems`].
 pub fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+    read_with(bytes, &mut |_| {})
+}
+
+/// Reads as [`read`] does, and says every few MiB how many bytes are behind it: for progress, and
+/// for a caller that gives the pages of a mapped file back. Single places before that are looked
+/// at again.
+pub fn read_with(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     match recognise(bytes) {
-        Some(Format::Pickle) => pickle::read(bytes),
-        Some(Format::Json) => json::read(bytes),
-        Some(Format::Html) => html::read(bytes),
+        Some(Format::Pickle) => pickle::read(bytes, progress),
+        Some(Format::Json) => json::read(bytes, progress),
+        Some(Format::Html) => html::read(bytes, progress),
         None if bytes.is_empty() => Err(ReadError::Empty),
         None if pickle::is_text_pickle(bytes) => Err(ReadError::TextPickle),
         None => Err(ReadError::NotASnapshot),

@@ -10,7 +10,7 @@ use crate::reader::pickle;
 use crate::snapshot::Snapshot;
 
 /// Reads the first embedded pickle. Offsets in problems count in the decoded pickle.
-pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut rest = bytes;
     let mut last_error = ReadError::NothingEmbedded;
     while let Some(at) = memmem::find(rest, b"\"base64\"") {
@@ -19,7 +19,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
         if !pickle::is_pickle(&embedded) {
             continue;
         }
-        match pickle::read(&embedded) {
+        progress(bytes.len());
+        match pickle::read(&embedded, &mut |_| {}) {
             Ok(mut snapshot) => {
                 for problem in &mut snapshot.problems {
                     problem.at = format!("embedded pickle, {}", problem.at);

@@ -5,18 +5,23 @@ use memchr::memchr2;
 use crate::reader::assemble::assemble;
 use crate::reader::error::ReadError;
 use crate::reader::machine::{Damage, Machine};
-use crate::reader::pickle::describe;
+use crate::reader::pickle::{REPORT, describe};
 use crate::reader::value::{Escaping, Text, Value};
 use crate::snapshot::Snapshot;
 
 /// Values that wait on the stack before they are collected, as Python's pickler batches them.
 const BATCH: usize = 1000;
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut reader = Reader { input: bytes, at: 0, open: Vec::new() };
     let mut problem = None;
+    let mut next_report = REPORT;
     loop {
+        if reader.at >= next_report {
+            progress(reader.at);
+            next_report = reader.at + REPORT;
+        }
         match reader.step(&mut machine) {
             Ok(true) => {}
             Ok(false) => break,
@@ -27,6 +32,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
             }
         }
     }
+    progress(reader.at);
     assemble(machine, problem)
 }
 

@@ -1,12 +1,15 @@
 //! The machine that both readers drive: a stack, a memo, and containers that turn into rows,
 //! frames, segments and blocks as they are filled. It knows no syntax and runs nothing.
 
+use hashbrown::HashMap;
 use oomscope_model::FrameId;
-use rustc_hash::FxHashMap;
 
+use crate::columns::{NumberInterner, TextInterner};
 use crate::reader::containers::{List, Run};
+use crate::reader::memo::Memo;
 use crate::reader::records::{
-    BlockRecord, Dict, FrameRecord, NO_PROPERTY, Property, SegmentRecord, Top,
+    AnnotationRecord, BlockRecord, Dict, FrameRecord, FxRecord, NO_PROPERTY, Property,
+    SegmentRecord, Top,
 };
 use crate::reader::stack_runs::SeenRun;
 use crate::reader::value::Value;
@@ -35,22 +38,24 @@ pub(crate) struct Machine<'a> {
     pub(crate) input: &'a [u8],
     pub(crate) stack: Vec<Value>,
     pub(crate) marks: Vec<u32>,
-    memo: Vec<Value>,
-    /// Memo entries that are not next in line. Hostile indexes end here and cost their own size.
-    sparse_memo: FxHashMap<u32, Value>,
+    memo: Memo,
     /// Reference runs seen before, by hash.
-    pub(crate) seen_runs: FxHashMap<u64, SeenRun>,
+    pub(crate) seen_runs: HashMap<u64, SeenRun>,
     pub(crate) lists: Vec<List>,
     pub(crate) dicts: Vec<Dict>,
     pub(crate) runs: Vec<Run>,
     pub(crate) long_stacks: Vec<Vec<FrameId>>,
     pub(crate) properties: Vec<Property>,
     pub(crate) frames: Vec<FrameRecord>,
+    pub(crate) fx_nodes: Vec<FxRecord>,
     pub(crate) segments: Vec<SegmentRecord>,
     pub(crate) blocks: Vec<BlockRecord>,
+    pub(crate) annotations: Vec<AnnotationRecord>,
     pub(crate) tops: Vec<Top>,
     pub(crate) rows: Rows,
     pub(crate) interner: StackInterner,
+    pub(crate) streams: NumberInterner,
+    pub(crate) texts: TextInterner,
     pub(crate) has_compile_context: bool,
     pub(crate) has_user_metadata: bool,
     pub(crate) unknown: Vec<(String, u64)>,
@@ -62,24 +67,34 @@ impl<'a> Machine<'a> {
             input,
             stack: Vec::with_capacity(4096),
             marks: Vec::new(),
-            memo: Vec::new(),
-            sparse_memo: FxHashMap::default(),
-            seen_runs: FxHashMap::default(),
+            memo: Memo::new(),
+            seen_runs: HashMap::new(),
             lists: Vec::new(),
             dicts: Vec::new(),
             runs: Vec::new(),
             long_stacks: Vec::new(),
             properties: Vec::new(),
             frames: Vec::new(),
+            fx_nodes: Vec::new(),
             segments: Vec::new(),
             blocks: Vec::new(),
+            annotations: Vec::new(),
             tops: Vec::new(),
             rows: Rows::default(),
             interner: StackInterner::for_input_of(input.len()),
+            streams: NumberInterner::default(),
+            texts: TextInterner::default(),
             has_compile_context: false,
             has_user_metadata: false,
             unknown: Vec::new(),
         }
+    }
+
+    /// Frees what the tables do not refer to, before they are made.
+    pub(crate) fn forget_what_only_reading_needs(&mut self) {
+        self.memo = Memo::new();
+        self.seen_runs = HashMap::new();
+        self.interner.forget_keys();
     }
 
     #[inline]
@@ -131,38 +146,20 @@ impl<'a> Machine<'a> {
     /// `MEMOIZE`: the top of the stack gets the next memo index.
     #[inline]
     pub(crate) fn memoise(&mut self) -> Result<(), Damage> {
-        let value = self.top()?;
-        if self.sparse_memo.is_empty() {
-            self.memo.push(value);
-            return Ok(());
-        }
-        self.put((self.memo.len() + self.sparse_memo.len()) as u32)
+        self.memo.push(self.top()?, self.input)
     }
 
     pub(crate) fn put(&mut self, index: u32) -> Result<(), Damage> {
-        let value = self.top()?;
-        if let Some(known) = self.memo.get_mut(index as usize) {
-            *known = value;
+        if self.memo.put(index, self.top()?, self.input)? {
             // What a stretch of references means has changed.
-            self.seen_runs = FxHashMap::default();
-        } else if self.memo.len() == index as usize && !self.sparse_memo.contains_key(&index) {
-            self.memo.push(value);
-        } else if self.sparse_memo.insert(index, value).is_some() {
-            self.seen_runs = FxHashMap::default();
+            self.seen_runs = HashMap::new();
         }
         Ok(())
     }
 
     #[inline]
     pub(crate) fn fetch(&self, index: u32) -> Result<Value, Damage> {
-        match self.memo.get(index as usize) {
-            Some(&value) => Ok(value),
-            None => self
-                .sparse_memo
-                .get(&index)
-                .copied()
-                .ok_or(Damage::Malformed("a reference to an object that was never stored")),
-        }
+        self.memo.get(index)
     }
 
     /// `APPENDS`: the values from the innermost mark on join the list below it.

@@ -7,6 +7,7 @@ mod format;
 mod html;
 mod json;
 mod machine;
+mod memo;
 mod opcodes;
 mod pickle;
 mod records;
@@ -16,4 +17,4 @@ mod value;
 mod word;
 
 pub use error::{ReadError, ReadProblem};
-pub use format::{Format, read, recognise};
+pub use format::{Format, read, read_with, recognise};

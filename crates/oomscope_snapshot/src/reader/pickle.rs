@@ -17,12 +17,20 @@ pub(crate) fn is_text_pickle(bytes: &[u8]) -> bool {
     beginnings.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+/// Bytes between two reports of progress.
+pub(crate) const REPORT: usize = 4 << 20;
+
+pub(crate) fn read(bytes: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Snapshot, ReadError> {
     let mut machine = Machine::new(bytes);
     let mut cursor = Cursor::new(bytes);
     let mut problem = None;
+    let mut next_report = REPORT;
     loop {
         let offset = cursor.offset();
+        if offset >= next_report {
+            progress(offset);
+            next_report = offset + REPORT;
+        }
         match step(&mut cursor, &mut machine) {
             Ok(Flow::On) => {}
             Ok(Flow::Stop) => break,
@@ -38,6 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
     if problem.is_some() {
         machine.close_all();
     }
+    progress(cursor.offset());
     assemble(machine, problem)
 }
 

@@ -15,6 +15,7 @@ pub(crate) enum Dict {
     Frame(u32),
     Segment(u32),
     Block(u32),
+    Annotation(u32),
     Top(u32),
 }
 
@@ -36,6 +37,7 @@ pub(crate) enum Kind {
     Frame,
     Segment,
     Block,
+    Annotation,
     Top,
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn kind_of(key: Word) -> Option<Kind> {
         Word::TotalSize | Word::Blocks | Word::SegmentType => Some(Kind::Segment),
         // Blocks, and the entries of a block's `history` in PyTorch 2.0.
         Word::State | Word::RealSize => Some(Kind::Block),
+        Word::Stage => Some(Kind::Annotation),
         Word::Segments | Word::DeviceTraces => Some(Kind::Top),
         _ => None,
     }
@@ -58,7 +61,8 @@ pub(crate) struct Top {
     pub(crate) segments: Option<u32>,
     pub(crate) traces: Option<u32>,
     pub(crate) settings: Option<u32>,
-    pub(crate) has_annotations: bool,
+    pub(crate) annotations: Option<u32>,
+    pub(crate) host_segments: Option<u32>,
     pub(crate) has_host_traces: bool,
 }
 
@@ -68,7 +72,8 @@ impl Top {
             (Word::Segments, Value::List(list)) => self.segments = Some(list),
             (Word::DeviceTraces, Value::List(list)) => self.traces = Some(list),
             (Word::AllocatorSettings, Value::Dict(dict)) => self.settings = Some(dict),
-            (Word::ExternalAnnotations, _) => self.has_annotations = true,
+            (Word::ExternalAnnotations, Value::List(list)) => self.annotations = Some(list),
+            (Word::HostSegments, Value::List(list)) => self.host_segments = Some(list),
             (Word::HostTraces, _) => self.has_host_traces = true,
             (Word::Unknown, _) => return Known::No,
             _ => {}
@@ -90,6 +95,58 @@ pub(crate) struct FrameRecord {
     pub(crate) function: Option<Text>,
     pub(crate) line: u32,
     pub(crate) interned: Option<oomscope_model::FrameId>,
+    /// Index into [`Machine::fx_nodes`](crate::reader::machine::Machine), counted from 1.
+    pub(crate) fx_node: u32,
+}
+
+/// What PyTorch tells of a frame of generated code (`_dump_snapshot(augment_with_fx_traces=True)`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FxRecord {
+    pub(crate) op: Option<Text>,
+    pub(crate) name: Option<Text>,
+    pub(crate) target: Option<Text>,
+    pub(crate) original_trace: Option<Text>,
+}
+
+impl FxRecord {
+    pub(crate) fn set(&mut self, key: Word, value: Value) {
+        let Value::Text(text) = value else { return };
+        match key {
+            Word::FxNodeOp => self.op = Some(text),
+            Word::FxNodeName => self.name = Some(text),
+            Word::FxNodeTarget => self.target = Some(text),
+            Word::FxOriginalTrace => self.original_trace = Some(text),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a key belongs to a frame of generated code.
+pub(crate) fn is_fx(key: Word) -> bool {
+    matches!(key, Word::FxNodeOp | Word::FxNodeName | Word::FxNodeTarget | Word::FxOriginalTrace)
+}
+
+/// An entry of `external_annotations`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AnnotationRecord {
+    pub(crate) name: Option<Text>,
+    pub(crate) device: Option<u64>,
+    pub(crate) time_us: Option<u64>,
+    pub(crate) stage: Option<Word>,
+}
+
+impl AnnotationRecord {
+    pub(crate) fn set(&mut self, key: Word, value: Value) -> Known {
+        match (key, value) {
+            (Word::Name, Value::Text(text)) => self.name = Some(text),
+            (Word::Device, value) => self.device = value.int(),
+            (Word::TimeUs, value) => self.time_us = value.int(),
+            (Word::Stage, value) => self.stage = Some(value.word()),
+            (Word::Unknown, _) => return Known::No,
+            _ => {}
+        }
+        Known::Yes
+    }
 }
 
 impl FrameRecord {

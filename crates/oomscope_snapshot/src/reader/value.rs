@@ -35,6 +35,14 @@ impl Value {
         }
     }
 
+    /// Whether two values are the same object or number, not-a-number included.
+    pub(crate) fn is_same(self, other: Value) -> bool {
+        match (self, other) {
+            (Value::Float(one), Value::Float(other)) => one.to_bits() == other.to_bits(),
+            _ => self == other,
+        }
+    }
+
     /// The word that this text is; [`Word::Unknown`] for anything else.
     pub(crate) fn word(self) -> Word {
         match self {
@@ -71,8 +79,8 @@ pub(crate) enum Escaping {
     Json,
 }
 
-/// Longer strings are no keys, file names or function names: `PATH_MAX` on Linux.
-const LONGEST: usize = 1 << 12;
+/// Longer strings are cut: the longest that matter are stack traces of graph nodes.
+const LONGEST: usize = 1 << 16;
 
 impl Text {
     pub(crate) fn new(input: &[u8], start: usize, len: usize, escaping: Escaping) -> Text {
@@ -81,14 +89,38 @@ impl Text {
         Text { start: start as u64, len: len as u32, word: classify(bytes), escaping }
     }
 
+    /// Whether two texts of one input read the same.
+    #[inline]
+    pub(crate) fn is_same(self, other: Text, input: &[u8]) -> bool {
+        let is_alike =
+            (self.word, self.len, self.escaping) == (other.word, other.len, other.escaping);
+        is_alike && (self.start == other.start || self.bytes(input) == other.bytes(input))
+    }
+
+    /// A number that equal texts share, from their length and ends.
+    #[inline]
+    pub(crate) fn slot(self, input: &[u8]) -> usize {
+        let (first, last) = match *self.bytes(input) {
+            [first, .., last] => (first, last),
+            [only] => (only, 0),
+            [] => (0, 0),
+        };
+        self.len as usize ^ usize::from(first) << 1 ^ usize::from(last) << 3
+    }
+
+    #[inline]
+    fn bytes(self, input: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        input.get(start..start.saturating_add(self.len as usize)).unwrap_or_default()
+    }
+
     /// Its first `len` bytes.
     pub(crate) fn cut_to(self, len: u32) -> Text {
         Text { len: self.len.min(len), ..self }
     }
 
     pub(crate) fn resolve(self, input: &[u8]) -> Cow<'_, str> {
-        let start = self.start as usize;
-        let bytes = input.get(start..start.saturating_add(self.len as usize)).unwrap_or_default();
+        let bytes = self.bytes(input);
         if self.escaping == Escaping::Json {
             let quoted = [b"\"", bytes, b"\""].concat();
             if let Ok(text) = serde_json::from_slice::<String>(&quoted) {

@@ -11,19 +11,19 @@ pub(crate) enum Word {
     DeviceTraces,
     AllocatorSettings,
     ExternalAnnotations,
+    HostSegments,
     HostTraces,
-    /// Known, of no use here: host segments, compile contexts, user metadata.
+    /// Known, of no use here.
     Skipped,
-    /// Skipped, but tells the version.
-    CompileContext,
-    /// Skipped, but tells the version.
-    UserMetadata,
+    // External annotations.
+    Stage,
     // Segments, blocks, events.
     Action,
     ActiveSize,
     Address,
     AllocatedSize,
     Blocks,
+    CompileContext,
     Device,
     DeviceFree,
     Frames,
@@ -39,10 +39,15 @@ pub(crate) enum Word {
     Stream,
     TimeUs,
     TotalSize,
+    UserMetadata,
     // Frames.
     Filename,
     Line,
     Name,
+    FxNodeName,
+    FxNodeOp,
+    FxNodeTarget,
+    FxOriginalTrace,
     // Settings.
     Conf,
     ExpandableSegments,
@@ -68,6 +73,12 @@ pub(crate) enum Word {
     SnapshotTaken,
     /// A known action that changes nothing.
     Annotation,
+    StageStart,
+    StageEnd,
+    /// The empty text.
+    Empty,
+    /// How PyTorch writes that it knows no compile context.
+    NotApplicable,
 }
 
 /// Which word `text` is.
@@ -80,7 +91,9 @@ pub(crate) fn classify(text: &[u8]) -> Word {
         b"compile_context" => Word::CompileContext,
         b"user_metadata" => Word::UserMetadata,
         b"host_traces" => Word::HostTraces,
-        b"host_segments" | b"category" | b"rank" | b"" => Word::Skipped,
+        b"host_segments" => Word::HostSegments,
+        b"category" | b"rank" => Word::Skipped,
+        b"stage" => Word::Stage,
         b"action" => Word::Action,
         b"active_size" => Word::ActiveSize,
         b"address" | b"addr" => Word::Address,
@@ -103,6 +116,10 @@ pub(crate) fn classify(text: &[u8]) -> Word {
         b"filename" => Word::Filename,
         b"line" => Word::Line,
         b"name" => Word::Name,
+        b"fx_node_name" => Word::FxNodeName,
+        b"fx_node_op" => Word::FxNodeOp,
+        b"fx_node_target" => Word::FxNodeTarget,
+        b"fx_original_trace" => Word::FxOriginalTrace,
         b"PYTORCH_CUDA_ALLOC_CONF" | b"PYTORCH_ALLOC_CONF" => Word::Conf,
         b"expandable_segments" => Word::ExpandableSegments,
         b"garbage_collection_threshold" => Word::GarbageCollectionThreshold,
@@ -123,6 +140,10 @@ pub(crate) fn classify(text: &[u8]) -> Word {
         b"oom" => Word::Oom,
         b"snapshot" => Word::SnapshotTaken,
         b"annotate" | b"internal_metadata" | b"user_defined" => Word::Annotation,
+        b"START" => Word::StageStart,
+        b"END" => Word::StageEnd,
+        b"" => Word::Empty,
+        b"N/A" => Word::NotApplicable,
         [b'0'..=b'9', ..] if text.len() <= 5 => power(text).map_or(Word::Unknown, Word::Power),
         _ => Word::Unknown,
     }
