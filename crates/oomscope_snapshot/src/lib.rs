@@ -25,7 +25,7 @@ mod snapshot;
 mod stacks;
 pub mod views;
 
-pub use analysis::{Recording, library_call, phase_of, summarise};
+pub use analysis::{CategoryRules, Recording, library_call, phase_of, summarise};
 pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
 pub use history::{counters, history, state_at};
 pub use reader::{Format, ReadError, ReadProblem, read, read_with, recognise};

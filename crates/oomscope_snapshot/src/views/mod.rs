@@ -1,11 +1,13 @@
 //! What `oomscope snapshot` asks of a recording. Each view is plain data; rendering is elsewhere.
 
+mod category;
 mod grouping;
 mod live;
 mod moment;
 mod selection;
 mod summary;
 
+pub use category::{Category, Reason};
 pub use grouping::{Group, GroupBy, Tally, grouped};
 pub use live::{LiveSet, live_set};
 pub use moment::{MomentChoice, MomentError, Point};
