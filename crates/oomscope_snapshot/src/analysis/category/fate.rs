@@ -17,8 +17,8 @@ pub(super) enum Fate {
     Later,
     /// Alive at the dump, after other passes have run.
     LivesOn,
-    /// The trace ends, or a request fails, while its pass runs.
-    Open,
+    /// The trace ends, or a request fails, while its pass runs: at this event.
+    Open(u32),
 }
 
 /// The fate of a block that `pass`, at `index` of all, made.
@@ -42,10 +42,10 @@ pub(super) fn fate(life: &Life, passes: &Passes, index: usize, pass: &Pass) -> F
         return Fate::AtTheEnd;
     }
     if end.is_none() {
-        return if released == NEVER { Fate::Open } else { Fate::AtTheEnd };
+        return if released == NEVER { Fate::Open(passes.end()) } else { Fate::AtTheEnd };
     }
-    if is_cut && pass.stage != Stage::Recompute {
-        return Fate::Open;
+    if let Some(next) = next.filter(|_| is_cut && pass.stage != Stage::Recompute) {
+        return Fate::Open(next.start);
     }
     if released == NEVER {
         return Fate::LivesOn;

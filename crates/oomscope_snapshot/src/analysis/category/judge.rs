@@ -12,18 +12,32 @@ use crate::history::NEVER;
 
 /// cuBLAS' default workspaces in PyTorch (`CublasHandlePool.cpp`, 2.9): `:4096:2:16:8`, and 32 MiB
 /// from compute capability 9.0 on.
-const WORKSPACES: [Bytes; 2] = [Bytes(8_519_680), Bytes(33_554_432)];
+const WORKSPACE: Bytes = Bytes(8_519_680);
+const LARGE_WORKSPACE: Bytes = Bytes(33_554_432);
 
 /// What is known before the first verdict.
 pub(super) struct Court<'a> {
     pub(super) past: &'a Past<'a>,
     pub(super) passes: Passes,
-    /// How often blocks of one stack and size were freed by their own pass, and how often not.
-    peers: FxHashMap<(StackId, Bytes), [u32; 2]>,
+    peers: FxHashMap<StackId, Peers>,
     /// Parameters by size.
     pub(super) parameters: FxHashMap<Bytes, u32>,
-    /// Gradients by size, of one step at most.
-    pub(super) gradients: FxHashMap<Bytes, u32>,
+    /// When the gradients of each size were given up, those left out that were before the block
+    /// that is judged.
+    gradients: FxHashMap<Bytes, Vec<u32>>,
+    /// The last verdict on a block that each line of the program made outside of every pass.
+    pub(super) decided: FxHashMap<StackId, Verdict>,
+}
+
+/// What became of the blocks of one stack.
+#[derive(Default)]
+struct Peers {
+    /// Freed by the pass that made them.
+    short: u32,
+    /// Not freed by it.
+    long: u32,
+    /// The longest life among the short ones, in events.
+    longest_short: u32,
 }
 
 /// One verdict a life, in their order.
@@ -35,6 +49,7 @@ pub(super) fn all(past: &Past<'_>, lives: &[Life]) -> Vec<Verdict> {
         peers: FxHashMap::default(),
         parameters: FxHashMap::default(),
         gradients: FxHashMap::default(),
+        decided: FxHashMap::default(),
     };
     let mut verdicts = vec![Verdict::NO_STACK; lives.len()];
     // A verdict may depend on those on older blocks.
@@ -62,6 +77,9 @@ pub(super) fn all(past: &Past<'_>, lives: &[Life]) -> Vec<Verdict> {
             lives.get(index as usize).zip(verdicts.get_mut(index as usize))
         {
             *verdict = main_line::verdict(&court, life);
+            if *verdict != main_line::UNKNOWN {
+                court.decided.insert(life.stack, *verdict);
+            }
         }
     }
     verdicts
@@ -79,14 +97,19 @@ impl Court<'_> {
         };
         let Some((index, pass)) = self.passes.at(event) else { return };
         match fate(life, &self.passes, index, pass) {
-            Fate::Within => self.remember(life, 0),
+            Fate::Within => {
+                let peers = self.peers.entry(life.stack).or_default();
+                peers.short += 1;
+                peers.longest_short =
+                    peers.longest_short.max(life.released.saturating_sub(life.born));
+            }
             Fate::InItsBackward | Fate::Later | Fate::LivesOn => {
                 if is_model && stage(self.past, life.stack) == Some(Stage::Loading) {
                     *self.parameters.entry(life.size).or_default() += 1;
                 }
-                self.remember(life, 1);
+                self.peers.entry(life.stack).or_default().long += 1;
             }
-            Fate::AtTheEnd | Fate::Open => {
+            Fate::AtTheEnd | Fate::Open(_) => {
                 if is_model && life.released == NEVER {
                     *self.parameters.entry(life.size).or_default() += 1;
                 }
@@ -94,17 +117,15 @@ impl Court<'_> {
         }
     }
 
-    fn remember(&mut self, life: &Life, outcome: usize) {
-        let counts = self.peers.entry((life.stack, life.size)).or_default();
-        if let Some(count) = counts.get_mut(outcome) {
-            *count += 1;
+    /// Whether the block will outlive its pass, as others of its stack tell; `None` without any. One
+    /// that is older than every short one ever grew is none of them.
+    fn outlives(&self, life: &Life, until: u32) -> Option<bool> {
+        let peers = self.peers.get(&life.stack)?;
+        if peers.short == 0 {
+            return (peers.long > 0).then_some(true);
         }
-    }
-
-    /// Whether blocks of this stack and size usually outlive their pass; `None` without any.
-    fn usually_outlive(&self, life: &Life) -> Option<bool> {
-        let [short, long] = self.peers.get(&(life.stack, life.size))?;
-        (short != long).then_some(long > short)
+        let age = until.saturating_sub(life.born);
+        Some(age > peers.longest_short || peers.long > peers.short)
     }
 
     /// The verdict; `None` for what the program's own lines made outside of every pass.
@@ -134,7 +155,8 @@ impl Court<'_> {
             if summary.role == Role::OptimizerState {
                 return Some(Verdict::new(Role::OptimizerState, Why::OptimizerBuilt));
             }
-            return if self.is_made_by_python(life) { None } else { Some(self.native(life)) };
+            let unknown = Verdict::new(Role::Unknown, Why::NoPython);
+            return (!self.is_made_by_python(life)).then_some(unknown);
         };
         Some(self.of_stage(life, stage, index, &pass))
     }
@@ -144,12 +166,7 @@ impl Court<'_> {
         self.past.summary(life.stack).place.is_some()
     }
 
-    /// No Python on the stack and nothing that tells.
-    fn native(&self, _life: &Life) -> Verdict {
-        Verdict::new(Role::Unknown, Why::NoPython)
-    }
-
-    pub(super) fn of_stage(
+    fn of_stage(
         &mut self,
         life: &Life,
         stage: Stage,
@@ -161,7 +178,7 @@ impl Court<'_> {
             Stage::Loading | Stage::Failed => self.loaded(life, fate, index),
             Stage::Forward => self.forward(life, fate, index),
             Stage::Recompute => self.recomputed(life, fate),
-            Stage::Backward => self.backward(life, fate),
+            Stage::Backward => self.backward(life, fate, index),
             Stage::Optimizer => self.optimizer(life, fate),
         }
     }
@@ -183,7 +200,7 @@ impl Court<'_> {
     }
 
     fn forward(&self, life: &Life, fate: Fate, index: usize) -> Verdict {
-        if self.is_workspace(life, fate) {
+        if self.is_workspace(life, index) {
             return Verdict::new(Role::Workspace, Why::WorkspaceSize);
         }
         let is_trained = self
@@ -200,7 +217,7 @@ impl Court<'_> {
             Fate::InItsBackward => Verdict::new(Role::Activations, Why::FreedInBackward),
             Fate::Later => Verdict::new(Role::Activations, Why::OutlivesItsStep),
             Fate::LivesOn => Verdict::new(Role::Activations, Why::LivesOn),
-            Fate::Open => match self.usually_outlive(life) {
+            Fate::Open(until) => match self.outlives(life, until) {
                 Some(false) => Verdict::new(Role::Temporaries, Why::PeersFreed),
                 Some(true) => Verdict::new(Role::Activations, Why::PeersSaved),
                 None => Verdict::new(Role::Activations, Why::StillLive),
@@ -211,32 +228,45 @@ impl Court<'_> {
     fn recomputed(&self, life: &Life, fate: Fate) -> Verdict {
         match fate {
             Fate::Within => Verdict::new(Role::Temporaries, Why::FreedInForward),
-            Fate::Open if self.usually_outlive(life) == Some(false) => {
+            Fate::Open(until) if self.outlives(life, until) == Some(false) => {
                 Verdict::new(Role::Temporaries, Why::PeersFreed)
             }
             _ => Verdict::new(Role::Activations, Why::Recomputed),
         }
     }
 
-    fn backward(&mut self, life: &Life, fate: Fate) -> Verdict {
-        if self.is_workspace(life, fate) {
+    fn backward(&mut self, life: &Life, fate: Fate, index: usize) -> Verdict {
+        if self.is_workspace(life, index) {
             return Verdict::new(Role::Workspace, Why::WorkspaceSize);
         }
         let temporary = |why| Verdict::new(Role::BackwardTemporaries, why);
         match fate {
-            Fate::Within | Fate::AtTheEnd | Fate::InItsBackward => temporary(Why::FreedInItsBackward),
+            Fate::Within | Fate::InItsBackward => temporary(Why::FreedInItsBackward),
             Fate::Later | Fate::LivesOn => {
-                *self.gradients.entry(life.size).or_default() += 1;
+                self.gradients.entry(life.size).or_default().push(life.released);
                 Verdict::new(Role::Gradients, Why::OutlivesBackward)
             }
-            Fate::Open => match self.usually_outlive(life) {
-                Some(false) if is_recorded(life.stack) => temporary(Why::PeersFreed),
-                _ if self.claims_a_parameter(life) => {
-                    Verdict::new(Role::Gradients, Why::ParameterSized)
+            // An optimizer that asks for nothing leaves no pass between backward and forward.
+            Fate::AtTheEnd if self.claims_a_parameter(life) => {
+                Verdict::new(Role::Gradients, Why::ParameterSized)
+            }
+            Fate::AtTheEnd => temporary(Why::FreedInItsBackward),
+            Fate::Open(until) => {
+                let outlives = self.outlives(life, until).filter(|_| is_recorded(life.stack));
+                match outlives {
+                    Some(false) => temporary(Why::PeersFreed),
+                    _ if self.claims_a_parameter(life) => {
+                        Verdict::new(Role::Gradients, Why::ParameterSized)
+                    }
+                    _ => temporary(Why::StillLive),
                 }
-                _ => temporary(Why::StillLive),
-            },
+            }
         }
+    }
+
+    /// Whether a gradient of this size was seen.
+    pub(super) fn has_gradient(&self, size: Bytes) -> bool {
+        self.gradients.get(&size).is_some_and(|gradients| !gradients.is_empty())
     }
 
     /// The verdict on a part of a forward pass that has no frame of a module.
@@ -244,12 +274,16 @@ impl Court<'_> {
         self.forward(life, fate(life, &self.passes, index, pass), index)
     }
 
-    /// Whether fewer gradients of this size than parameters are known: then this may be the next.
+    /// Whether fewer gradients of this size are held than parameters: then this may be the next.
     fn claims_a_parameter(&mut self, life: &Life) -> bool {
-        let parameters = self.parameters.get(&life.size).copied().unwrap_or(0);
+        let Some(&parameters) = self.parameters.get(&life.size) else { return false };
         let gradients = self.gradients.entry(life.size).or_default();
-        let is_free = *gradients < parameters;
-        *gradients += u32::from(is_free);
+        // Lives come oldest first: what was given up before this one was made stays so.
+        gradients.retain(|released| *released > life.born);
+        let is_free = gradients.len() < parameters as usize;
+        if is_free {
+            gradients.push(life.released);
+        }
         is_free
     }
 
@@ -259,12 +293,12 @@ impl Court<'_> {
         match fate {
             Fate::Within | Fate::AtTheEnd => temporary(Why::FreedInOptimizer),
             Fate::InItsBackward | Fate::Later | Fate::LivesOn => state(Why::OutlivesOptimizer),
-            Fate::Open => {
-                let call = self.past.summary(life.stack).sets_up_state;
-                match (self.usually_outlive(life), call) {
-                    (Some(false), _) => temporary(Why::PeersFreed),
-                    (_, true) => state(Why::OptimizerInit),
-                    (None, false) if !self.parameters.contains_key(&life.size) => {
+            Fate::Open(until) => {
+                let sets_up_state = self.past.summary(life.stack).sets_up_state;
+                match self.outlives(life, until) {
+                    _ if sets_up_state => state(Why::OptimizerInit),
+                    Some(false) => temporary(Why::PeersFreed),
+                    None if !self.parameters.contains_key(&life.size) => {
                         temporary(Why::StillLive)
                     }
                     _ => state(Why::StillLive),
@@ -273,12 +307,24 @@ impl Court<'_> {
         }
     }
 
-    /// A block of a workspace's size that is never given back, made only once.
-    fn is_workspace(&self, life: &Life, fate: Fate) -> bool {
-        WORKSPACES.contains(&life.requested)
-            && life.released == NEVER
-            && matches!(fate, Fate::LivesOn | Fate::Open)
-            && self.peers.get(&(life.stack, life.size)).is_none_or(|[short, long]| short + long <= 1)
+    /// A block of a workspace's size that is never given back, one of few; one of a round size
+    /// must have outlived an optimizer step or two forward passes.
+    fn is_workspace(&self, life: &Life, index: usize) -> bool {
+        let is_one_of_few =
+            || self.peers.get(&life.stack).is_none_or(|peers| peers.short + peers.long <= 2);
+        if life.released != NEVER || !is_one_of_few() {
+            return false;
+        }
+        let later = self.passes.after(Some(index));
+        let outlives_steps = || {
+            let steps = later.iter().filter(|pass| pass.stage == Stage::Forward).take(2).count();
+            steps == 2 || later.iter().any(|pass| pass.stage == Stage::Optimizer)
+        };
+        match life.requested {
+            WORKSPACE => true,
+            LARGE_WORKSPACE => outlives_steps(),
+            _ => false,
+        }
     }
 }
 

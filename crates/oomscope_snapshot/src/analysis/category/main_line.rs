@@ -1,13 +1,16 @@
 //! Blocks that the program's own lines made outside of every pass, told by what came before and
 //! after: a batch is made before the forward pass that it lives through.
 
-use oomscope_model::{Bytes, EventIndex, Role};
+use oomscope_model::{EventIndex, Role};
 
 use super::judge::Court;
 use super::passes::{Pass, Stage};
 use super::{Verdict, Why};
 use crate::Life;
 use crate::history::NEVER;
+
+/// Nothing tells.
+pub(super) const UNKNOWN: Verdict = Verdict::new(Role::Unknown, Why::MainLine);
 
 pub(super) fn verdict(court: &Court<'_>, life: &Life) -> Verdict {
     let Some(EventIndex(event)) = life.allocated_at else { return Verdict::NO_STACK };
@@ -38,7 +41,7 @@ pub(super) fn verdict(court: &Court<'_>, life: &Life) -> Verdict {
         (_, Stage::Forward) => before_forward(court, life, &next),
         (_, Stage::Backward | Stage::Recompute) => before_backward(court, life, &next),
         (_, Stage::Optimizer | Stage::Loading | Stage::Failed) => {
-            Verdict::new(Role::Unknown, Why::MainLine)
+            UNKNOWN
         }
     }
 }
@@ -54,7 +57,7 @@ fn inside(court: &Court<'_>, life: &Life, index: usize, pass: &Pass) -> Verdict 
             if is_freed {
                 Verdict::new(Role::Temporaries, Why::FreedBeforeNext)
             } else {
-                Verdict::new(Role::Unknown, Why::MainLine)
+                UNKNOWN
             }
         }
     }
@@ -63,12 +66,12 @@ fn inside(court: &Court<'_>, life: &Life, index: usize, pass: &Pass) -> Verdict 
 fn of_forward(court: &Court<'_>, life: &Life, pass: Option<(usize, Pass)>) -> Verdict {
     match pass {
         Some((index, pass)) => court.forward_part(life, index, &pass),
-        None => Verdict::new(Role::Unknown, Why::MainLine),
+        None => UNKNOWN,
     }
 }
 
 fn before_forward(court: &Court<'_>, life: &Life, next: &Pass) -> Verdict {
-    if is_never_given_back(life) && is_the_first(court, next) && has_gradient(court, life.size) {
+    if is_never_given_back(life) && is_the_first(court, next) && court.has_gradient(life.size) {
         return Verdict::new(Role::Parameters, Why::HasGradient);
     }
     Verdict::new(Role::Inputs, Why::MadeBeforeForward)
@@ -77,7 +80,7 @@ fn before_forward(court: &Court<'_>, life: &Life, next: &Pass) -> Verdict {
 /// A program without modules: what a backward pass frees was saved for it.
 fn before_backward(court: &Court<'_>, life: &Life, next: &Pass) -> Verdict {
     if is_never_given_back(life) && is_the_first(court, next) {
-        return if has_gradient(court, life.size) {
+        return if court.has_gradient(life.size) {
             Verdict::new(Role::Parameters, Why::HasGradient)
         } else {
             Verdict::new(Role::Inputs, Why::MadeBeforeForward)
@@ -94,8 +97,14 @@ fn after_the_last(court: &Court<'_>, life: &Life, before: Option<(usize, Pass)>)
     match before {
         Some((_, pass)) if pass.stage == Stage::Forward => of_forward(court, life, before),
         _ if life.released != NEVER => Verdict::new(Role::Temporaries, Why::FreedBeforeNext),
-        _ => Verdict::new(Role::Unknown, Why::MainLine),
+        _ => as_earlier_ones(court, life),
     }
+}
+
+/// The recording ends before anything tells: as the last one of its line.
+fn as_earlier_ones(court: &Court<'_>, life: &Life) -> Verdict {
+    let earlier = court.decided.get(&life.stack);
+    earlier.map_or(UNKNOWN, |earlier| Verdict { why: Why::AsEarlierOnes, ..*earlier })
 }
 
 fn is_never_given_back(life: &Life) -> bool {
@@ -106,8 +115,4 @@ fn is_never_given_back(life: &Life) -> bool {
 fn is_the_first(court: &Court<'_>, pass: &Pass) -> bool {
     let runs = |pass: &&Pass| !matches!(pass.stage, Stage::Loading | Stage::Failed);
     court.passes.all().iter().find(runs).is_some_and(|first| first.start == pass.start)
-}
-
-fn has_gradient(court: &Court<'_>, size: Bytes) -> bool {
-    court.gradients.contains_key(&size)
 }

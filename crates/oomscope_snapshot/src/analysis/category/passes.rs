@@ -35,12 +35,13 @@ pub(crate) struct Pass {
 /// All passes, oldest first.
 pub(crate) struct Passes {
     passes: Vec<Pass>,
+    end: u32,
     has_stacks: bool,
 }
 
 impl Passes {
     pub(crate) fn find(past: &Past<'_>, trace: Option<&Trace>) -> Passes {
-        let mut passes = Passes { passes: Vec::new(), has_stacks: past.has_stacks() };
+        let mut passes = Passes { passes: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
         let starts = &past.periods().starts;
         let mut period = 0_usize;
         for (EventIndex(index), event) in trace.into_iter().flat_map(Trace::iter) {
@@ -93,6 +94,11 @@ impl Passes {
     pub(crate) fn after(&self, index: Option<usize>) -> &[Pass] {
         let from = index.map_or(0, |index| index + 1);
         self.passes.get(from..).unwrap_or_default()
+    }
+
+    /// Number of events.
+    pub(super) fn end(&self) -> u32 {
+        self.end
     }
 
     /// All, in order.
