@@ -15,6 +15,8 @@ pub(crate) enum SnapshotVerb {
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
+    /// Memory by named range, phase, metadata, part of `torch.compile`, module.
+    Annotations(super::annotations::AnnotationsArguments),
 }
 
 /// What every verb that reads snapshots takes.
@@ -44,6 +46,11 @@ pub(crate) struct SelectionArguments {
     /// Match and show the user's own frames only, no library's and no C++.
     #[arg(long)]
     pub(crate) user_frames: bool,
+    /// Categories of your own: a TOML file with `[categories]`, each `"NAME" = "REGEX"`, matched
+    /// against `FILE:LINE FUNCTION` of every frame, the first match wins [default: oomscope.toml,
+    /// where there is one].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Use what could be read of a damaged or truncated file.
     #[arg(long)]
     pub(crate) partial: bool,

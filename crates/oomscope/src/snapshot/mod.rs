@@ -1,6 +1,8 @@
 //! `oomscope snapshot VERB`: opens the files, asks the library, hands the answer to a renderer.
 
+pub(crate) mod annotations;
 pub(crate) mod arguments;
+mod config;
 mod live;
 mod load;
 mod parallel;
@@ -19,6 +21,7 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
     match verb {
         SnapshotVerb::Summary(arguments) => summary::run(arguments, color),
         SnapshotVerb::Peak(arguments) => live::run(arguments, MomentChoice::Peak, color),
+        SnapshotVerb::Annotations(arguments) => annotations::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use oomscope_model::{DeviceId, Limit, StackId};
+use oomscope_model::{DeviceId, EventKind, Limit, StackId};
 
 use super::category::{Categories, CategoryRules};
 use super::limits;
@@ -19,6 +19,7 @@ pub struct Recording<'s> {
     stacks: StackTable<'s>,
     rules: Option<&'s CategoryRules>,
     categories: OnceCell<Categories>,
+    has_stacks: OnceCell<bool>,
 }
 
 impl<'s> Recording<'s> {
@@ -32,6 +33,7 @@ impl<'s> Recording<'s> {
             stacks: StackTable::new(&snapshot.stacks),
             rules: None,
             categories: OnceCell::new(),
+            has_stacks: OnceCell::new(),
         }
     }
 
@@ -78,6 +80,16 @@ impl<'s> Recording<'s> {
     /// What a stack says.
     pub(crate) fn stack_summary(&self, stack: StackId) -> &StackSummary {
         self.stacks.summary(stack)
+    }
+
+    /// Whether any event names a line of the user's.
+    pub(crate) fn has_stacks(&self) -> bool {
+        *self.has_stacks.get_or_init(|| {
+            let mut events = self.trace().into_iter().flat_map(Trace::iter);
+            events.any(|(_, event)| {
+                event.kind == EventKind::Alloc && self.stack_summary(event.stack).place.is_some()
+            })
+        })
     }
 
     /// The user's categories.

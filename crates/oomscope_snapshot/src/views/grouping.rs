@@ -1,6 +1,6 @@
 //! Sums of blocks by what the user asks for: line, function, stack, category, size, age, ...
 
-use oomscope_model::{Bytes, EventIndex, Frame, FrameOrigin, Place, StackId};
+use oomscope_model::{Bytes, EventIndex, Phase, Place, StackId};
 use rustc_hash::FxHashMap;
 
 use super::category::{Reason, Reasons};
@@ -184,7 +184,6 @@ impl Keys<'_> {
                 | GroupBy::File
                 | GroupBy::Module
                 | GroupBy::Stack
-                | GroupBy::Phase
         )
     }
 
@@ -200,30 +199,23 @@ impl Keys<'_> {
                 format!("{function} ({})", place.file)
             }),
             GroupBy::File => of_place(|place| place.file.clone()),
-            GroupBy::Module => self.module(block.stack),
+            GroupBy::Module => {
+                let module = self.recording.module_label(block.stack);
+                module.unwrap_or_else(|| "outside any module".to_owned())
+            }
             GroupBy::Stack => self.stack(block.stack),
             GroupBy::Category => {
                 self.recording.category_name(self.recording.categories().of(block).kind)
             }
-            GroupBy::Phase => summary.phase.name().to_owned(),
+            GroupBy::Phase => {
+                let phase = self.recording.phase_label_of(block);
+                phase.unwrap_or_else(|| Phase::Unknown.name().to_owned())
+            }
             GroupBy::Size => size_class(block.size),
             GroupBy::Age => self.age(block),
             GroupBy::Stream => format!("stream {}", block.stream),
             GroupBy::Pool => self.pool(block),
         }
-    }
-
-    fn module(&self, stack: StackId) -> String {
-        let frames = self.recording.snapshot().stacks.frames_of(stack);
-        let forward = |frame: &&Frame| {
-            frame.origin() != FrameOrigin::Native
-                && frame.function.rsplit('.').next() == Some("forward")
-        };
-        let module = frames.into_iter().find(forward);
-        module.map_or_else(
-            || "outside any module".to_owned(),
-            |frame| format!("{} ({}:{})", frame.function, frame.file, frame.line),
-        )
     }
 
     fn stack(&self, stack: StackId) -> String {
