@@ -29,8 +29,8 @@ pub(crate) fn load(named: Option<&Path>) -> Result<CategoryRules, Problem> {
         what,
         hint: None,
     };
-    let content = input::open(path)
-        .map_err(|error| problem(format!("cannot read: {error}"), None, ""))?;
+    let content =
+        input::open(path).map_err(|error| problem(format!("cannot read: {error}"), None, ""))?;
     let text = std::str::from_utf8(&content)
         .map_err(|error| problem("not UTF-8 text".to_owned(), Some(error.valid_up_to()), ""))?;
     rules(text).map_err(|(at, what)| problem(what, at, text))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::View;
 use super::section::{Cell, Column, Section, Shown, Table, column, grouped};
 use super::wire::PointV1;
+use crate::wire::PlaceV1;
 
 /// Memory by named range, training phase, metadata, part of `torch.compile`, module.
 #[derive(Serialize, JsonSchema)]
@@ -38,6 +39,8 @@ pub(crate) struct LabelTableV1 {
 pub(crate) struct LabelRowV1 {
     /// The label.
     pub(crate) label: String,
+    /// The line of a module's `forward`.
+    pub(crate) place: Option<PlaceV1>,
     /// How many ranges, or uninterrupted runs of events, have it.
     pub(crate) spans: u64,
     /// Microseconds in them; null where times were not recorded.
@@ -62,6 +65,7 @@ impl LabelRowV1 {
     fn of(row: &LabelRow) -> LabelRowV1 {
         LabelRowV1 {
             label: row.label.clone(),
+            place: row.place.as_ref().map(PlaceV1::of),
             spans: row.spans,
             time_us: row.time_us,
             allocated: row.allocated.0,
@@ -134,7 +138,10 @@ impl LabelTableV1 {
         let rows = self.rows.iter().map(|row| {
             vec![
                 Cell::Text(self.kind.to_owned()),
-                Cell::Text(row.label.clone()),
+                match &row.place {
+                    Some(place) => Cell::Place(place.place(), None),
+                    None => Cell::Text(row.label.clone()),
+                },
                 Cell::Count(row.spans),
                 row.time_us.map_or(Cell::Unknown, Cell::Count),
                 bytes(row.allocated),

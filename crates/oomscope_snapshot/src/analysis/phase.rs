@@ -102,7 +102,8 @@ fn inner_phase(file: &str, function: &str, frame: &Frame) -> Phase {
     if is_backward(file, function) {
         Phase::Backward
     } else if STEP.is_match(function) && OPTIMIZER_FILE.is_match(file)
-        || file.ends_with("/torch/optim/optimizer.py") && matches!(function, "wrapper" | "profile_hook_step")
+        || file.ends_with("/torch/optim/optimizer.py")
+            && matches!(function, "wrapper" | "profile_hook_step")
     {
         Phase::OptimizerStep
     } else if INPUT.is_match(function) && !is_torch {

@@ -141,10 +141,7 @@ fn phase(frames: &[&Frame]) -> Told {
         frame.function.contains("autograd::Engine") || frame.function.contains("Backward0::apply")
     };
     let told = told(python());
-    if told.phase == Phase::Unknown
-        && python().next().is_none()
-        && frames.iter().any(in_engine)
-    {
+    if told.phase == Phase::Unknown && python().next().is_none() && frames.iter().any(in_engine) {
         return Told { phase: Phase::Backward, inner: Phase::Backward };
     }
     told

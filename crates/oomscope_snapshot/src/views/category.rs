@@ -20,7 +20,10 @@ impl Recording<'_> {
     /// What a block of some moment is.
     pub fn category(&self, block: &LiveBlock) -> Category {
         let verdict = self.categories().of(block);
-        Category { name: self.category_name(verdict.kind), reason: self.reason(verdict, block.stack) }
+        Category {
+            name: self.category_name(verdict.kind),
+            reason: self.reason(verdict, block.stack),
+        }
     }
 
     pub(super) fn category_name(&self, kind: Kind) -> String {

@@ -127,8 +127,10 @@ pub fn grouped<'b>(
         *group.stacks.entry(block.stack).or_default() += block.size;
         group.reasons.add(categories.of(block), block);
     }
-    let mut groups: Vec<Group> =
-        groups.into_iter().map(|(label, group)| group.finish(label, recording, &past, by)).collect();
+    let mut groups: Vec<Group> = groups
+        .into_iter()
+        .map(|(label, group)| group.finish(label, recording, &past, by))
+        .collect();
     groups.sort_by(|a, b| b.tally.bytes.cmp(&a.tally.bytes).then_with(|| a.label.cmp(&b.label)));
     groups
 }
@@ -179,11 +181,7 @@ impl Keys<'_> {
     fn depends_on_stack_alone(&self) -> bool {
         matches!(
             self.by,
-            GroupBy::Line
-                | GroupBy::Function
-                | GroupBy::File
-                | GroupBy::Module
-                | GroupBy::Stack
+            GroupBy::Line | GroupBy::Function | GroupBy::File | GroupBy::Module | GroupBy::Stack
         )
     }
 

@@ -1,6 +1,6 @@
 //! The module and the phase of a stack: what `--by module` and `annotations` both say.
 
-use oomscope_model::{Frame, FrameOrigin, Phase, StackId};
+use oomscope_model::{Frame, FrameOrigin, Phase, Place, StackId};
 
 use crate::LiveBlock;
 use crate::analysis::Recording;
@@ -9,12 +9,17 @@ impl Recording<'_> {
     /// The graph node or the innermost module whose `forward` is on the stack: the program's own
     /// or a model library's rather than PyTorch's layers below it.
     pub(super) fn module_label(&self, stack: StackId) -> Option<String> {
+        self.module(stack).map(|(label, _)| label)
+    }
+
+    /// The same with the line of its `forward` that ran.
+    pub(super) fn module(&self, stack: StackId) -> Option<(String, Option<Place>)> {
         let stacks = &self.snapshot().stacks;
         let node = stacks.frame_ids_of(stack).find_map(|frame| stacks.fx_node(frame));
         if let Some(node) = node {
             let name = node.name.as_deref().or(node.op.as_deref()).unwrap_or("node");
             let target = node.target.as_deref().map(|target| format!(" ({target})"));
-            return Some(format!("{name}{}", target.unwrap_or_default()));
+            return Some((format!("{name}{}", target.unwrap_or_default()), None));
         }
         let is_forward = |frame: &&Frame| {
             frame.origin() != FrameOrigin::Native
@@ -28,7 +33,8 @@ impl Recording<'_> {
         };
         let forwards = || stacks.frames_of(stack).filter(is_forward);
         let frame = forwards().find(|frame| !is_of_torch(frame)).or_else(|| forwards().next())?;
-        Some(format!("{} ({}:{})", frame.function, frame.file, frame.line))
+        let label = format!("{} ({}:{})", frame.function, frame.file, frame.line);
+        Some((label, Some(frame.place())))
     }
 
     /// The phase of what a stack made in the trace. Where stacks are recorded, an event without one

@@ -166,13 +166,7 @@ impl Court<'_> {
         self.past.summary(life.stack).place.is_some()
     }
 
-    fn of_stage(
-        &mut self,
-        life: &Life,
-        stage: Stage,
-        index: usize,
-        pass: &Pass,
-    ) -> Verdict {
+    fn of_stage(&mut self, life: &Life, stage: Stage, index: usize, pass: &Pass) -> Verdict {
         let fate = fate(life, &self.passes, index, pass);
         match stage {
             Stage::Loading | Stage::Failed => self.loaded(life, fate, index),
@@ -298,9 +292,7 @@ impl Court<'_> {
                 match self.outlives(life, until) {
                     _ if sets_up_state => state(Why::OptimizerInit),
                     Some(false) => temporary(Why::PeersFreed),
-                    None if !self.parameters.contains_key(&life.size) => {
-                        temporary(Why::StillLive)
-                    }
+                    None if !self.parameters.contains_key(&life.size) => temporary(Why::StillLive),
                     _ => state(Why::StillLive),
                 }
             }

@@ -40,9 +40,7 @@ pub(super) fn verdict(court: &Court<'_>, life: &Life) -> Verdict {
         _ if released_by(&next) => Verdict::new(Role::Temporaries, Why::FreedBeforeNext),
         (_, Stage::Forward) => before_forward(court, life, &next),
         (_, Stage::Backward | Stage::Recompute) => before_backward(court, life, &next),
-        (_, Stage::Optimizer | Stage::Loading | Stage::Failed) => {
-            UNKNOWN
-        }
+        (_, Stage::Optimizer | Stage::Loading | Stage::Failed) => UNKNOWN,
     }
 }
 
@@ -52,13 +50,9 @@ fn inside(court: &Court<'_>, life: &Life, index: usize, pass: &Pass) -> Verdict 
         Stage::Forward => of_forward(court, life, Some((index, *pass))),
         Stage::Recompute | Stage::Backward | Stage::Optimizer | Stage::Loading | Stage::Failed => {
             let next = court.passes.after(Some(index)).first();
-            let is_freed = life.released != NEVER
-                && next.is_none_or(|next| life.released <= next.start);
-            if is_freed {
-                Verdict::new(Role::Temporaries, Why::FreedBeforeNext)
-            } else {
-                UNKNOWN
-            }
+            let is_freed =
+                life.released != NEVER && next.is_none_or(|next| life.released <= next.start);
+            if is_freed { Verdict::new(Role::Temporaries, Why::FreedBeforeNext) } else { UNKNOWN }
         }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) struct Passes {
 
 impl Passes {
     pub(crate) fn find(past: &Past<'_>, trace: Option<&Trace>) -> Passes {
-        let mut passes = Passes { passes: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
+        let mut passes =
+            Passes { passes: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
         let starts = &past.periods().starts;
         let mut period = 0_usize;
         for (EventIndex(index), event) in trace.into_iter().flat_map(Trace::iter) {

@@ -68,7 +68,9 @@ impl Why {
             Why::OutlivesOptimizer => "made in an optimizer step, lives on",
             Why::OptimizerInit => "made where the optimizer sets up its state",
             Why::OptimizerBuilt => "made when the optimizer was built",
-            Why::HasGradient => "lives on from before the first step, and has gradients of its size",
+            Why::HasGradient => {
+                "lives on from before the first step, and has gradients of its size"
+            }
             Why::MadeBeforeForward => "made before a forward pass and lives through its start",
             Why::FreedBeforeNext => "freed before the next pass began",
             Why::MainLine => "made by the program outside of every pass, kept",

@@ -4,7 +4,10 @@
 mod spans;
 mod sums;
 
-use oomscope_model::Bytes;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use oomscope_model::{Bytes, Place};
 
 use super::moment::Point;
 use super::selection::Selection;
@@ -54,6 +57,8 @@ pub struct LabelTable {
 pub struct LabelRow {
     /// The label.
     pub label: String,
+    /// The line of a module's `forward`.
+    pub place: Option<Place>,
     /// How many ranges, or uninterrupted runs of events, have it.
     pub spans: u64,
     /// Microseconds in them; `None` where times were not recorded.
@@ -90,6 +95,14 @@ pub fn annotations(
     let state = recording.state(point.at);
     let live: Vec<_> = selection.live(&state).copied().collect();
     let lives = recording.lives(selection);
+    let places: RefCell<HashMap<String, Place>> = RefCell::default();
+    let module = |stack| {
+        let (label, place) = recording.module(stack)?;
+        if let Some(place) = place {
+            places.borrow_mut().entry(label.clone()).or_insert(place);
+        }
+        Some(label)
+    };
     let sums = Sums::of(recording, &lives, &live);
     let tables = kinds.iter().map(|&kind| {
         let labelled = match kind {
@@ -97,21 +110,29 @@ pub fn annotations(
             LabelKind::Phase => {
                 by_stack(recording, &lives, |stack| Some(recording.phase_label(stack)))
             }
-            LabelKind::Module => by_stack(recording, &lives, |stack| recording.module_label(stack)),
+            LabelKind::Module => by_stack(recording, &lives, module),
             LabelKind::Metadata => by_text(recording, |trace, event| trace.user_metadata(event)),
             LabelKind::Compile => by_text(recording, |trace, event| trace.compile_context(event)),
         };
         let older = live.iter().filter(|block| block.allocated_at.is_none());
         let older: Vec<_> = match kind {
             LabelKind::Phase => older
-                .filter_map(|block| recording.phase_label_of(block).map(|label| (label, block.size)))
+                .filter_map(|block| {
+                    recording.phase_label_of(block).map(|label| (label, block.size))
+                })
                 .collect(),
-            LabelKind::Module => older
-                .filter_map(|block| Some((recording.module_label(block.stack)?, block.size)))
-                .collect(),
+            LabelKind::Module => {
+                older.filter_map(|block| Some((module(block.stack)?, block.size))).collect()
+            }
             LabelKind::Annotation | LabelKind::Metadata | LabelKind::Compile => Vec::new(),
         };
-        table(kind, labelled, &sums, older)
+        let mut table = table(kind, labelled, &sums, older);
+        if kind == LabelKind::Module {
+            for row in &mut table.rows {
+                row.place = places.borrow_mut().remove(&row.label);
+            }
+        }
+        table
     });
     tables.filter(|table| !table.rows.is_empty()).collect()
 }
@@ -136,7 +157,9 @@ fn table(
         }
     }
     rows.sort_by(|a, b| {
-        (b.allocated, b.live, b.spans).cmp(&(a.allocated, a.live, a.spans)).then_with(|| a.label.cmp(&b.label))
+        (b.allocated, b.live, b.spans)
+            .cmp(&(a.allocated, a.live, a.spans))
+            .then_with(|| a.label.cmp(&b.label))
     });
     LabelTable { kind, rows, unmatched: labelled.unmatched }
 }

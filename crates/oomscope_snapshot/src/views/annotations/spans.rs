@@ -91,9 +91,8 @@ pub(super) fn by_text<'t>(
     let mut names: HashMap<&str, u32> = HashMap::new();
     let mut runs = Runs::default();
     for (index, event) in trace.iter() {
-        let label = text(trace, index).map(|text| {
-            *names.entry(text).or_insert_with(|| runs.name(text.to_owned()))
-        });
+        let label = text(trace, index)
+            .map(|text| *names.entry(text).or_insert_with(|| runs.name(text.to_owned())));
         runs.event(index.0, event.time_us, label);
     }
     runs.finish(trace)

@@ -66,7 +66,8 @@ impl Sums {
             }
         }
         let levels = sums.allocated.iter().zip(&sums.freed);
-        let levels = levels.map(|(made, freed)| before.saturating_add(*made).saturating_sub(*freed));
+        let levels =
+            levels.map(|(made, freed)| before.saturating_add(*made).saturating_sub(*freed));
         sums.peaks = Maxima::of(levels.collect());
         sums
     }
