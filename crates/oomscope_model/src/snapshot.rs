@@ -61,11 +61,29 @@ pub enum Role {
     Inputs,
     /// Library workspaces.
     Workspace,
+    /// Freed soon, by the forward pass, optimizer step or loading that made it.
+    Temporaries,
+    /// Buffers of collective operations and of the wrappers that shard a model.
+    Collectives,
     /// No stack, or nothing that tells.
     Unknown,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Role; 10] = [
+        Role::Parameters,
+        Role::Gradients,
+        Role::OptimizerState,
+        Role::Activations,
+        Role::BackwardTemporaries,
+        Role::Inputs,
+        Role::Workspace,
+        Role::Temporaries,
+        Role::Collectives,
+        Role::Unknown,
+    ];
+
     /// In words, for reports and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,6 +94,8 @@ impl Role {
             Role::BackwardTemporaries => "backward temporaries",
             Role::Inputs => "inputs",
             Role::Workspace => "workspaces",
+            Role::Temporaries => "temporaries",
+            Role::Collectives => "collectives",
             Role::Unknown => "unknown",
         }
     }

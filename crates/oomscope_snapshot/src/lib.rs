@@ -26,7 +26,7 @@ mod stacks;
 pub mod views;
 mod write;
 
-pub use analysis::{Recording, library_call, phase_of, summarise};
+pub use analysis::{CategoryRules, Recording, library_call, phase_of, summarise};
 pub use history::{At, History, Life, LiveBlock, SegmentRange, State, Timeline};
 pub use history::{counters, history, state_at};
 pub use reader::{Format, ReadError, ReadProblem, read, read_with, recognise};

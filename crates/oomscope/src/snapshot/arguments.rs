@@ -29,6 +29,8 @@ pub(crate) enum SnapshotVerb {
     Anonymise(AnonymiseArguments),
     /// Rewrite a snapshot: as a pickle, or in a compact form that opens in milliseconds.
     Convert(ConvertArguments),
+    /// Memory by named range, phase, metadata, part of `torch.compile`, module.
+    Annotations(super::annotations::AnnotationsArguments),
 }
 
 /// What every verb that reads snapshots takes.
@@ -58,6 +60,11 @@ pub(crate) struct SelectionArguments {
     /// Match and show the user's own frames only, no library's and no C++.
     #[arg(long)]
     pub(crate) user_frames: bool,
+    /// Categories of your own: a TOML file with `[categories]`, each `"NAME" = "REGEX"`, matched
+    /// against `FILE:LINE FUNCTION` of every frame, the first match wins [default: oomscope.toml,
+    /// where there is one].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Use what could be read of a damaged or truncated file.
     #[arg(long)]
     pub(crate) partial: bool,

@@ -1,7 +1,9 @@
 //! `oomscope snapshot VERB`: opens the files, asks the library, hands the answer to a renderer.
 
+pub(crate) mod annotations;
 pub(crate) mod arguments;
 mod export;
+mod config;
 mod live;
 mod load;
 mod parallel;
@@ -26,6 +28,7 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Split(arguments) => write::run_split(arguments),
         SnapshotVerb::Anonymise(arguments) => write::run_anonymise(arguments),
         SnapshotVerb::Convert(arguments) => write::run_convert(arguments),
+        SnapshotVerb::Annotations(arguments) => annotations::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

@@ -7,9 +7,10 @@ use oomscope_model::{DeviceId, Frame, FrameOrigin, Problem};
 use oomscope_report::snapshot::{Entry, Form, View, render};
 use oomscope_report::{Charset, Detail};
 use oomscope_snapshot::views::{MomentChoice, Point, Selection, StackSet};
-use oomscope_snapshot::{Recording, Snapshot};
+use oomscope_snapshot::{CategoryRules, Recording, Snapshot};
 
 use super::arguments::{OutputArguments, SelectionArguments};
+use super::config;
 use super::load::{Damage, Loaded, load};
 use super::parallel;
 use crate::COULD_NOT_READ;
@@ -45,8 +46,12 @@ pub(crate) fn collect(
     default: MomentChoice,
     view: impl Fn(&Subject) -> View + Sync,
 ) -> (Vec<Entry>, Vec<Problem>) {
+    let rules = match config::load(arguments.config.as_deref()) {
+        Ok(rules) => rules,
+        Err(problem) => return (Vec::new(), vec![problem]),
+    };
     let results = parallel::map(arguments.files.iter().collect(), |name| {
-        of_file(arguments, name, default, &view)
+        of_file(arguments, &rules, name, default, &view)
     });
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
     for (of_file, of_problems) in results {
@@ -58,6 +63,7 @@ pub(crate) fn collect(
 
 fn of_file(
     arguments: &SelectionArguments,
+    rules: &CategoryRules,
     name: &str,
     default: MomentChoice,
     view: &(impl Fn(&Subject) -> View + Sync),
@@ -79,7 +85,7 @@ fn of_file(
     let selection = selection(arguments, snapshot);
     let choice = arguments.at.unwrap_or(default);
     let views = parallel::map(devices, |device| {
-        let recording = Recording::new(snapshot, device);
+        let recording = Recording::new(snapshot, device).with_rules(rules);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
         Ok(Entry::new(name, device, view(&subject)))

@@ -1,20 +1,29 @@
-//! Views for spreadsheets: the main table of each, file and device in front, figures exact.
+//! Views for spreadsheets: the main table of each, file and device in front, figures exact. Tables
+//! with the same columns follow each other.
 
 use std::io::{self, Write};
 
 use super::Entry;
-use super::section::{Cell, Section, Shown};
+use super::section::{Cell, Section, Shown, Table};
 
 pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let mut has_header = false;
     for entry in entries {
-        let tables = entry.view.sections().into_iter().filter_map(|section| match section {
-            Section::Table(table) => Some(table),
-            _ => None,
-        });
-        let Some(table) = tables.into_iter().next() else { continue };
-        let kept: Vec<usize> = table
+        let tables: Vec<Table> = entry
+            .view
+            .sections()
+            .into_iter()
+            .filter_map(|section| match section {
+                Section::Table(table) => Some(table),
+                _ => None,
+            })
+            .collect();
+        let Some(first) = tables.first() else { continue };
+        let names = |table: &Table| -> Vec<&'static str> {
+            table.columns.iter().map(|column| column.name).collect()
+        };
+        let kept: Vec<usize> = first
             .columns
             .iter()
             .enumerate()
@@ -23,12 +32,13 @@ pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
             .collect();
         if !has_header {
             has_header = true;
-            let names = kept.iter().filter_map(|&index| table.columns.get(index));
+            let names = kept.iter().filter_map(|&index| first.columns.get(index));
             let names = names.map(|column| column.name.replace([' ', '-'], "_"));
             writer
                 .write_record(["file".to_owned(), "device".to_owned()].into_iter().chain(names))?;
         }
-        for row in &table.rows {
+        let same = tables.iter().take_while(|table| names(table) == names(first));
+        for row in same.flat_map(|table| &table.rows) {
             let cells = kept.iter().map(|&index| row.get(index).map(text).unwrap_or_default());
             let front = [entry.file.clone(), entry.device.to_string()];
             writer.write_record(front.into_iter().chain(cells))?;

@@ -96,6 +96,12 @@ impl LiveV1 {
             self.selected.bytes,
             self.left_out,
         )));
+        if self.by == "category" {
+            let reasons = self.groups.iter().filter_map(|group| {
+                Some((group.label.clone(), group.reasons.first()?.words.clone()))
+            });
+            sections.push(Section::Reasons("Why".to_owned(), reasons.collect()));
+        }
         sections
     }
 }
@@ -123,11 +129,12 @@ pub(super) fn groups_table(
             Cell::Share(share),
             Cell::Count(tally.blocks),
             label,
-            Cell::Text(group.category.to_owned()),
+            Cell::Text(group.category.clone()),
             Cell::Bytes(Bytes(tally.requested)),
             Cell::Bytes(Bytes(tally.wasted)),
             event(tally.oldest_event),
             event(tally.youngest_event),
+            group.reasons.first().map_or(Cell::Unknown, |reason| Cell::Text(reason.words.clone())),
         ]
     });
     Table {
@@ -147,6 +154,7 @@ pub(super) fn groups_table(
             in_files("wasted"),
             in_files("oldest event"),
             in_files("youngest event"),
+            in_files("why"),
         ],
         left_out: left_out.for_table(),
     }

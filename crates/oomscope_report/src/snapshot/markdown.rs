@@ -19,6 +19,13 @@ pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
                     }
                     writeln!(out)?;
                 }
+                Section::Reasons(title, reasons) => {
+                    writeln!(out, "**{}**\n", inline(&title))?;
+                    for (name, reason) in reasons {
+                        writeln!(out, "- {}: {}", inline(&name), inline(&reason))?;
+                    }
+                    writeln!(out)?;
+                }
                 Section::Table(table) => write_table(out, &table)?,
                 Section::Picture(lines) => {
                     writeln!(out, "```text")?;

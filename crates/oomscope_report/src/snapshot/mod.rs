@@ -1,6 +1,7 @@
 //! What `oomscope snapshot` shows: each view once as data (JSON), and once as sections, from which
 //! text, Markdown and CSV follow.
 
+mod annotations;
 mod csv;
 mod live;
 mod markdown;
@@ -18,9 +19,11 @@ use serde::Serialize;
 use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
+pub use annotations::annotations;
 pub use live::live;
 pub use summary::summary;
 
+use annotations::AnnotationsV1;
 use live::LiveV1;
 use section::Section;
 use summary::SummaryV1;
@@ -37,6 +40,8 @@ pub enum View {
     Summary(Box<SummaryV1>),
     /// `peak` and `at`.
     Live(Box<LiveV1>),
+    /// `annotations`.
+    Annotations(Box<AnnotationsV1>),
 }
 
 impl View {
@@ -44,6 +49,7 @@ impl View {
         match self {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
+            View::Annotations(view) => view.sections(),
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Section {
     Facts(Vec<(&'static str, String)>),
     /// A table under a title. The first table of a view is what CSV writes.
     Table(Table),
+    /// Under a title, names from the input with a sentence each.
+    Reasons(String, Vec<(String, String)>),
     /// Ready lines: charts and maps, text only.
     #[expect(dead_code, reason = "charts come next")]
     Picture(Vec<Vec<(Tone, String)>>),

@@ -65,6 +65,14 @@ fn write_section(
             }
             out.write_all(b"\n")
         }
+        Section::Reasons(title, reasons) => {
+            write_line(out, style, &[style.span(Tone::Heading, title)])?;
+            for (name, reason) in reasons {
+                let lead = style.span(Tone::Faint, &format!("  {name}: "));
+                write_wrapped(out, style, &[lead], &style.prose(Tone::Plain, reason))?;
+            }
+            out.write_all(b"\n")
+        }
         Section::Table(table) => write_table(out, style, table, folder),
         Section::Picture(lines) => {
             for line in lines {

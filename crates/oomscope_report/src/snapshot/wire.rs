@@ -1,7 +1,7 @@
 //! The pieces that several views share, as JSON has them.
 
 use oomscope_model::{MemoryState, Place};
-use oomscope_snapshot::views::{Group, MomentChoice, Point, Tally};
+use oomscope_snapshot::views::{Group, MomentChoice, Point, Reason, Tally};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -132,11 +132,32 @@ pub(crate) struct GroupV1 {
     pub(crate) place: Option<PlaceV1>,
     /// The library call right below the line.
     pub(crate) library_call: Option<String>,
-    /// What most of the bytes are.
-    pub(crate) category: &'static str,
+    /// What most of the bytes are: `activations`, ..., or a category of the configuration.
+    pub(crate) category: String,
+    /// Why the blocks are taken to be what they are, most bytes first, at most ten.
+    pub(crate) reasons: Vec<ReasonV1>,
     /// The sum.
     #[serde(flatten)]
     pub(crate) tally: TallyV1,
+}
+
+/// Why blocks are taken to be what they are.
+#[derive(Clone, Serialize, JsonSchema)]
+pub(crate) struct ReasonV1 {
+    /// In words.
+    pub(crate) words: String,
+    /// Bytes of the blocks that it is the reason for.
+    pub(crate) bytes: u64,
+    /// Their number.
+    pub(crate) blocks: u64,
+}
+
+const MOST_REASONS: usize = 10;
+
+impl ReasonV1 {
+    fn of(reason: &Reason) -> ReasonV1 {
+        ReasonV1 { words: reason.words.clone(), bytes: reason.bytes.0, blocks: reason.blocks }
+    }
 }
 
 impl GroupV1 {
@@ -145,7 +166,8 @@ impl GroupV1 {
             label: group.label.clone(),
             place: group.place.as_ref().map(PlaceV1::of),
             library_call: group.library_call.clone(),
-            category: group.category.name(),
+            category: group.category.clone(),
+            reasons: group.reasons.iter().take(MOST_REASONS).map(ReasonV1::of).collect(),
             tally: TallyV1::of(&group.tally),
         }
     }

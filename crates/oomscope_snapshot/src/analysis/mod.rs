@@ -4,6 +4,7 @@
 //! and each distinct stack is looked at once.
 
 mod activity;
+pub(crate) mod category;
 mod growth;
 mod holders;
 mod limits;
@@ -19,6 +20,7 @@ use oomscope_model::{Bytes, DeviceId, Moment, Request, Role, SnapshotEvidence, S
 
 use past::Past;
 
+pub use category::CategoryRules;
 pub use phase::phase_of;
 pub use recording::Recording;
 pub use stacks::library_call;

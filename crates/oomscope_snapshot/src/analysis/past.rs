@@ -67,6 +67,11 @@ impl<'a> Past<'a> {
         events.filter(|(_, event)| event.kind == EventKind::Alloc)
     }
 
+    /// The device's events.
+    pub(crate) fn trace(&self) -> Option<&'a Trace> {
+        self.trace
+    }
+
     /// Where the program's steps start.
     pub(crate) fn periods(&self) -> &Periods {
         self.periods.get_or_init(|| periods::find(self))

@@ -25,6 +25,7 @@ patterns! {
     OPTIMIZER_FILE = r"(?i)(?:^|/)optim\w*/|(?:^|/)(?:\w*optim(?:izer)?s?|adam\w*|sgd|lion|lamb|adafactor|muon|shampoo|lookahead|stage_?[123]\w*)\.py$";
     BACKWARD = r"^(?:backward|_engine_run_backward|run_backward|grad|unpack_hook|_backward|backward_step|hvp|vjp|jvp|_force_original_view_tracking)$";
     COLLECTIVE = r"(?i)^(?:all_gather\w*|_?all_reduce\w*|reduce_scatter\w*|broadcast\w*|gather|scatter|all_to_all\w*|barrier|_sync_\w+|init_process_group|_all_gather_base|_new_process_group_helper|_verify_param\w*|unshard|_unshard|ring_\w+)$";
+    INPUT = r"^(?:_?prepare_inputs?|send_to_device|move_data_to_device|(?:_?transfer_)?batch_to_device|_?move_to_device|to_device|prefetch\w*|preload|get_batch|load_batch|next_batch|\w*collate\w*)$";
     LOSS = r"(?i)^(?:cross_entropy|nll_loss\w*|binary_cross_entropy\w*|mse_loss|l1_loss|smooth_l1_loss|kl_div|ctc_loss|cosine_embedding_loss|triplet_\w+|compute_loss|loss|loss_fn|loss_function|\w+_loss|\w*criterion|ForCausalLMLoss)$";
     SERVER = r"(?i)^(?:determine_\w*(?:blocks|memory)\w*|_initialize_kv_caches\w*|initialize_kv_cache\w*|profile_run|_?dummy_run|capture_model|capture|init_device|initialize_cache|initialize_from_config|compile_or_warm_up_model|init_memory_pool|init_cuda_graphs|init_device_graphs|warmup|_allocate_kv_cache\w*|allocate_gpu|_run_engine_core_startup)$";
     SERVER_FILE = r"(?i)/(?:vllm|sglang|text_generation_server|lmdeploy|tensorrt_llm)/";
@@ -35,6 +36,19 @@ patterns! {
 /// The innermost telling frame decides between backward, optimizer, loading and forward; a
 /// forward pass then belongs to whatever runs it (evaluation, generation, a server's start).
 pub fn phase_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Phase {
+    told(frames).phase
+}
+
+/// What a stack tells.
+pub(crate) struct Told {
+    /// The phase, as [`phase_of`] has it.
+    pub(crate) phase: Phase,
+    /// What the innermost telling frame says, whatever runs it.
+    pub(crate) inner: Phase,
+}
+
+/// The phase of a stack, innermost frame first, and what the innermost telling frame says.
+pub(crate) fn told<'a>(frames: impl Iterator<Item = &'a Frame>) -> Told {
     let mut inner = Phase::Unknown;
     let mut outer = Phase::Unknown;
     let mut is_building = false;
@@ -46,7 +60,7 @@ pub fn phase_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Phase {
             inner = inner_phase(&file, function, frame);
         } else if matches!(inner, Phase::Forward | Phase::Loss) && is_backward(&file, function) {
             // A checkpointed segment is run forward again inside backward.
-            return Phase::Backward;
+            return Told { phase: Phase::Backward, inner };
         }
         outer = match (outer, outer_phase(&file, function, frame)) {
             (known, Phase::Unknown) => known,
@@ -55,14 +69,15 @@ pub fn phase_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Phase {
             (_, found) => found,
         };
     }
-    match (inner, outer) {
+    let phase = match (inner, outer) {
         (Phase::Forward | Phase::Loss | Phase::Unknown | Phase::Collective, Phase::ServerStart) => {
             Phase::ServerStart
         }
         (Phase::Forward | Phase::Loss | Phase::Unknown, found) if found != Phase::Unknown => found,
         (Phase::Unknown, _) if is_building => Phase::Loading,
         (known, _) => known,
-    }
+    };
+    Told { phase, inner }
 }
 
 /// `Net.forward` and `f.<locals>.step` to their last name.
@@ -86,8 +101,13 @@ fn inner_phase(file: &str, function: &str, frame: &Frame) -> Phase {
     let is_torch = file.contains("/torch/");
     if is_backward(file, function) {
         Phase::Backward
-    } else if STEP.is_match(function) && OPTIMIZER_FILE.is_match(file) {
+    } else if STEP.is_match(function) && OPTIMIZER_FILE.is_match(file)
+        || file.ends_with("/torch/optim/optimizer.py")
+            && matches!(function, "wrapper" | "profile_hook_step")
+    {
         Phase::OptimizerStep
+    } else if INPUT.is_match(function) && !is_torch {
+        Phase::Input
     } else if file.ends_with("/torch/serialization.py")
         || LOADING.is_match(function)
         || STATE_DICT.is_match(function)

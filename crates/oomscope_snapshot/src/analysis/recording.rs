@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 
-use oomscope_model::{DeviceId, Limit};
+use oomscope_model::{DeviceId, EventKind, Limit, StackId};
 
+use super::category::{Categories, CategoryRules};
 use super::limits;
 use super::past::Past;
-use super::stacks::StackTable;
+use super::stacks::{StackSummary, StackTable};
 use crate::{At, History, Snapshot, State, Timeline, Trace, history};
 
 /// What a snapshot says of one device.
@@ -16,6 +17,9 @@ pub struct Recording<'s> {
     history: History,
     timeline: OnceCell<Timeline>,
     stacks: StackTable<'s>,
+    rules: Option<&'s CategoryRules>,
+    categories: OnceCell<Categories>,
+    has_stacks: OnceCell<bool>,
 }
 
 impl<'s> Recording<'s> {
@@ -27,7 +31,16 @@ impl<'s> Recording<'s> {
             history: history(snapshot, device),
             timeline: OnceCell::new(),
             stacks: StackTable::new(&snapshot.stacks),
+            rules: None,
+            categories: OnceCell::new(),
+            has_stacks: OnceCell::new(),
         }
+    }
+
+    /// The same with categories of the user's own.
+    #[must_use]
+    pub fn with_rules(self, rules: &'s CategoryRules) -> Recording<'s> {
+        Recording { rules: Some(rules), ..self }
     }
 
     /// The whole file.
@@ -53,6 +66,35 @@ impl<'s> Recording<'s> {
     /// The counters after every event.
     pub fn timeline(&self) -> &Timeline {
         self.timeline.get_or_init(|| self.history.timeline())
+    }
+
+    /// What every block is.
+    pub(crate) fn categories(&self) -> &Categories {
+        self.categories.get_or_init(|| {
+            let state = self.history.state_at(At::End);
+            let past = self.past(At::End, &state);
+            Categories::judge(&past, &self.history.lives, self.rules, &self.snapshot.stacks)
+        })
+    }
+
+    /// What a stack says.
+    pub(crate) fn stack_summary(&self, stack: StackId) -> &StackSummary {
+        self.stacks.summary(stack)
+    }
+
+    /// Whether any event names a line of the user's.
+    pub(crate) fn has_stacks(&self) -> bool {
+        *self.has_stacks.get_or_init(|| {
+            let mut events = self.trace().into_iter().flat_map(Trace::iter);
+            events.any(|(_, event)| {
+                event.kind == EventKind::Alloc && self.stack_summary(event.stack).place.is_some()
+            })
+        })
+    }
+
+    /// The user's categories.
+    pub(crate) fn rules(&self) -> Option<&'s CategoryRules> {
+        self.rules
     }
 
     /// Everything up to a moment, whose state is `state`.

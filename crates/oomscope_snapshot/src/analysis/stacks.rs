@@ -6,7 +6,7 @@ use crate::Stacks;
 use oomscope_model::{Frame, FrameOrigin, GradMode, Phase, Place, Role, StackId};
 use rustc_hash::FxHashMap;
 
-use crate::analysis::phase::phase_of;
+use crate::analysis::phase::{Told, told};
 
 /// What one stack says.
 #[derive(Clone, Debug)]
@@ -15,7 +15,11 @@ pub(crate) struct StackSummary {
     pub(crate) callers: Vec<Place>,
     pub(crate) library_call: Option<String>,
     pub(crate) phase: Phase,
+    /// What the innermost telling frame says, whatever runs it: forward, inside an evaluation.
+    pub(crate) inner: Phase,
     pub(crate) role: Role,
+    /// Whether the optimizer was setting up its state.
+    pub(crate) sets_up_state: bool,
     /// The user's frames, outermost first, as (function, line): what loops are found in.
     pub(crate) path: Vec<(FunctionId, u32)>,
     /// The outermost forward that the user wrote, and its line.
@@ -71,7 +75,9 @@ impl<'a> StackTable<'a> {
                 callers: Vec::new(),
                 library_call: None,
                 phase: Phase::Unknown,
+                inner: Phase::Unknown,
                 role: Role::Unknown,
+                sets_up_state: false,
                 path: Vec::new(),
                 forward: None,
                 grad_mode: GradMode::Unknown,
@@ -96,14 +102,18 @@ impl<'a> StackTable<'a> {
         let frames: Vec<&Frame> = self.stacks.frames_of(stack).collect();
         let user: Vec<&Frame> =
             frames.iter().copied().filter(|frame| frame.origin() == FrameOrigin::User).collect();
-        let phase = phase(&frames);
+        let Told { phase, inner } = phase(&frames);
         let forward = user.iter().rev().find(|frame| frame.function == "forward");
         StackSummary {
             place: user.first().map(|frame| frame.place()),
             callers: user.iter().skip(1).map(|frame| frame.place()).collect(),
             library_call: library_call(&frames),
             phase,
+            inner,
             role: role(&frames, phase),
+            sets_up_state: frames.iter().any(|frame| {
+                matches!(frame.function.as_str(), "_init_group" | "init_state" | "_init_state")
+            }),
             // Building a model turns in loops too, but those are not steps.
             path: match phase {
                 Phase::Loading => Vec::new(),
@@ -125,17 +135,16 @@ impl<'a> StackTable<'a> {
 
 /// What the program was doing. The interpreter's own C++ frames say nothing of it; a stack without
 /// Python in autograd's engine is the backward thread.
-fn phase(frames: &[&Frame]) -> Phase {
+fn phase(frames: &[&Frame]) -> Told {
     let python = || frames.iter().copied().filter(|frame| frame.origin() != FrameOrigin::Native);
     let in_engine = |frame: &&Frame| {
         frame.function.contains("autograd::Engine") || frame.function.contains("Backward0::apply")
     };
-    match phase_of(python()) {
-        Phase::Unknown if python().next().is_none() && frames.iter().any(in_engine) => {
-            Phase::Backward
-        }
-        phase => phase,
+    let told = told(python());
+    if told.phase == Phase::Unknown && python().next().is_none() && frames.iter().any(in_engine) {
+        return Told { phase: Phase::Backward, inner: Phase::Backward };
     }
+    told
 }
 
 /// The user's frames outside any module's forward, outermost first: loops inside a forward pass
@@ -232,6 +241,12 @@ fn role(frames: &[&Frame], phase: Phase) -> Role {
     {
         return Role::Workspace;
     }
+    if is_collective(frames) {
+        return Role::Collectives;
+    }
+    if has("torch/optim/", &["__init__"]) {
+        return Role::OptimizerState;
+    }
     match phase {
         Phase::OptimizerStep => Role::OptimizerState,
         Phase::Backward => Role::BackwardTemporaries,
@@ -248,4 +263,36 @@ fn role(frames: &[&Frame], phase: Phase) -> Role {
             if builds { Role::Parameters } else { Role::Unknown }
         }
     }
+}
+
+/// Buffers of collective operations and of the wrappers that shard or synchronise a model.
+fn is_collective(frames: &[&Frame]) -> bool {
+    frames.iter().any(|frame| {
+        if frame.origin() == FrameOrigin::Native {
+            return ["c10d::", "ProcessGroup", "ncclComm"]
+                .iter()
+                .any(|part| frame.function.contains(part));
+        }
+        let file = frame.file.replace('\\', "/");
+        let function = frame.function.as_str();
+        file.ends_with("/torch/distributed/distributed_c10d.py")
+            || file.ends_with("/torch/distributed/_functional_collectives.py")
+            || file.ends_with("/_fsdp_collectives.py")
+            || function == "_ddp_init_helper"
+            || file.contains("/fsdp/")
+                && matches!(
+                    function,
+                    "_alloc_padded_unsharded_flat_param"
+                        | "_all_gather_flat_param"
+                        | "_reduce_grad"
+                        | "_reduce_grad_no_shard"
+                        | "alloc_all_gather_outputs"
+                        | "init_all_gather_outputs"
+                )
+            || file.contains("/deepspeed/")
+                && (function.contains("all_gather")
+                    || function.contains("allgather")
+                    || function.contains("reduce_scatter")
+                    || function.contains("ipg_bucket"))
+    })
 }

@@ -1,8 +1,9 @@
 //! Sums of blocks by what the user asks for: line, function, stack, category, size, age, ...
 
-use oomscope_model::{Bytes, EventIndex, Frame, FrameOrigin, Place, Role, StackId};
+use oomscope_model::{Bytes, EventIndex, Phase, Place, StackId};
 use rustc_hash::FxHashMap;
 
+use super::category::{Reason, Reasons};
 use crate::analysis::Recording;
 use crate::analysis::past::Past;
 use crate::{LiveBlock, State};
@@ -89,8 +90,10 @@ pub struct Group {
     pub place: Option<Place>,
     /// The library call right below the user's line, as most of the bytes have it.
     pub library_call: Option<String>,
-    /// What most of the bytes are.
-    pub category: Role,
+    /// What most of the bytes are: one of ours or of the user's own.
+    pub category: String,
+    /// Why the blocks are taken to be what they are, most bytes first.
+    pub reasons: Vec<Reason>,
     /// The stack that most of the bytes have.
     pub stack: StackId,
     /// The sum.
@@ -110,6 +113,7 @@ pub fn grouped<'b>(
 ) -> Vec<Group> {
     let past = recording.past(at, state);
     let keys = Keys { recording, past: &past, state, by, now: recording.history().time(at) };
+    let categories = recording.categories();
     let mut groups: FxHashMap<String, Building> = FxHashMap::default();
     let mut by_stack: FxHashMap<StackId, String> = FxHashMap::default();
     for block in blocks {
@@ -121,10 +125,12 @@ pub fn grouped<'b>(
         let group = groups.entry(key).or_default();
         group.tally.add(block);
         *group.stacks.entry(block.stack).or_default() += block.size;
-        *group.roles.entry(past.role_of(block)).or_default() += block.size;
+        group.reasons.add(categories.of(block), block);
     }
-    let mut groups: Vec<Group> =
-        groups.into_iter().map(|(label, group)| group.finish(label, &past, by)).collect();
+    let mut groups: Vec<Group> = groups
+        .into_iter()
+        .map(|(label, group)| group.finish(label, recording, &past, by))
+        .collect();
     groups.sort_by(|a, b| b.tally.bytes.cmp(&a.tally.bytes).then_with(|| a.label.cmp(&b.label)));
     groups
 }
@@ -133,11 +139,17 @@ pub fn grouped<'b>(
 struct Building {
     tally: Tally,
     stacks: FxHashMap<StackId, Bytes>,
-    roles: FxHashMap<Role, Bytes>,
+    reasons: Reasons,
 }
 
 impl Building {
-    fn finish(self, label: String, past: &Past<'_>, by: GroupBy) -> Group {
+    fn finish(
+        self,
+        label: String,
+        recording: &Recording<'_>,
+        past: &Past<'_>,
+        by: GroupBy,
+    ) -> Group {
         let stack = heaviest(&self.stacks).unwrap_or(StackId::NONE);
         let summary = past.summary(stack);
         let names_a_line = matches!(by, GroupBy::Line | GroupBy::Stack);
@@ -145,7 +157,8 @@ impl Building {
             label,
             place: summary.place.clone().filter(|_| names_a_line),
             library_call: summary.library_call.clone().filter(|_| names_a_line),
-            category: heaviest(&self.roles).unwrap_or(Role::Unknown),
+            category: recording.category_name(self.reasons.heaviest()),
+            reasons: self.reasons.finish(recording),
             stack,
             tally: self.tally,
         }
@@ -168,12 +181,7 @@ impl Keys<'_> {
     fn depends_on_stack_alone(&self) -> bool {
         matches!(
             self.by,
-            GroupBy::Line
-                | GroupBy::Function
-                | GroupBy::File
-                | GroupBy::Module
-                | GroupBy::Stack
-                | GroupBy::Phase
+            GroupBy::Line | GroupBy::Function | GroupBy::File | GroupBy::Module | GroupBy::Stack
         )
     }
 
@@ -189,28 +197,23 @@ impl Keys<'_> {
                 format!("{function} ({})", place.file)
             }),
             GroupBy::File => of_place(|place| place.file.clone()),
-            GroupBy::Module => self.module(block.stack),
+            GroupBy::Module => {
+                let module = self.recording.module_label(block.stack);
+                module.unwrap_or_else(|| "outside any module".to_owned())
+            }
             GroupBy::Stack => self.stack(block.stack),
-            GroupBy::Category => self.past.role_of(block).name().to_owned(),
-            GroupBy::Phase => summary.phase.name().to_owned(),
+            GroupBy::Category => {
+                self.recording.category_name(self.recording.categories().of(block).kind)
+            }
+            GroupBy::Phase => {
+                let phase = self.recording.phase_label_of(block);
+                phase.unwrap_or_else(|| Phase::Unknown.name().to_owned())
+            }
             GroupBy::Size => size_class(block.size),
             GroupBy::Age => self.age(block),
             GroupBy::Stream => format!("stream {}", block.stream),
             GroupBy::Pool => self.pool(block),
         }
-    }
-
-    fn module(&self, stack: StackId) -> String {
-        let frames = self.recording.snapshot().stacks.frames_of(stack);
-        let forward = |frame: &&Frame| {
-            frame.origin() != FrameOrigin::Native
-                && frame.function.rsplit('.').next() == Some("forward")
-        };
-        let module = frames.into_iter().find(forward);
-        module.map_or_else(
-            || "outside any module".to_owned(),
-            |frame| format!("{} ({}:{})", frame.function, frame.file, frame.line),
-        )
     }
 
     fn stack(&self, stack: StackId) -> String {
