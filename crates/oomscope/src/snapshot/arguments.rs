@@ -15,6 +15,9 @@ pub(crate) enum SnapshotVerb {
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
+    /// What outlives its step, how fast it grows, and how sure that is. Exits with 1 when memory
+    /// grows, with 0 when it is steady or the recording cannot tell.
+    Leaks(super::leaks::LeaksArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -45,6 +45,15 @@ pub(crate) fn collect(
     default: MomentChoice,
     view: impl Fn(&Subject) -> View + Sync,
 ) -> (Vec<Entry>, Vec<Problem>) {
+    try_collect(arguments, default, |subject| Ok(view(subject)))
+}
+
+/// As [`collect`], of a view that may not be had of some device.
+pub(crate) fn try_collect(
+    arguments: &SelectionArguments,
+    default: MomentChoice,
+    view: impl Fn(&Subject) -> Result<View, String> + Sync,
+) -> (Vec<Entry>, Vec<Problem>) {
     let results = parallel::map(arguments.files.iter().collect(), |name| {
         of_file(arguments, name, default, &view)
     });
@@ -60,7 +69,7 @@ fn of_file(
     arguments: &SelectionArguments,
     name: &str,
     default: MomentChoice,
-    view: &(impl Fn(&Subject) -> View + Sync),
+    view: &(impl Fn(&Subject) -> Result<View, String> + Sync),
 ) -> (Vec<Entry>, Vec<Problem>) {
     let loaded = match load(name, damage(arguments)) {
         Ok(loaded) => loaded,
@@ -82,7 +91,8 @@ fn of_file(
         let recording = Recording::new(snapshot, device);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
-        Ok(Entry::new(name, device, view(&subject)))
+        let view = view(&subject).map_err(|what| problem(name, what))?;
+        Ok(Entry::new(name, device, view))
     });
     let mut entries = Vec::new();
     for view in views {

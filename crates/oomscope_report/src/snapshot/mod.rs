@@ -2,6 +2,7 @@
 //! text, Markdown and CSV follow.
 
 mod csv;
+mod leaks;
 mod live;
 mod markdown;
 mod section;
@@ -18,9 +19,11 @@ use serde::Serialize;
 use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
+pub use leaks::leaks;
 pub use live::live;
 pub use summary::summary;
 
+use leaks::LeaksV1;
 use live::LiveV1;
 use section::Section;
 use summary::SummaryV1;
@@ -37,6 +40,8 @@ pub enum View {
     Summary(Box<SummaryV1>),
     /// `peak` and `at`.
     Live(Box<LiveV1>),
+    /// `leaks`.
+    Leaks(Box<LeaksV1>),
 }
 
 impl View {
@@ -44,6 +49,7 @@ impl View {
         match self {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
+            View::Leaks(view) => view.sections(),
         }
     }
 }
@@ -63,6 +69,11 @@ impl Entry {
     /// What `view` says of a device.
     pub fn new(file: &str, device: DeviceId, view: View) -> Entry {
         Entry { file: file.to_owned(), device: device.0, view }
+    }
+
+    /// Whether it is of leaks, and memory grows.
+    pub fn finds_growth(&self) -> bool {
+        matches!(&self.view, View::Leaks(view) if view.is_growing())
     }
 }
 

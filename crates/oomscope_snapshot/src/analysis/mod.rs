@@ -4,7 +4,8 @@
 //! and each distinct stack is looked at once.
 
 mod activity;
-mod growth;
+pub(crate) mod cycles;
+pub(crate) mod growth;
 mod holders;
 mod limits;
 mod moment;
