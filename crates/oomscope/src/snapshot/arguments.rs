@@ -18,6 +18,9 @@ pub(crate) enum SnapshotVerb {
     /// What outlives its step, how fast it grows, and how sure that is. Exits with 1 when memory
     /// grows, with 0 when it is steady or the recording cannot tell.
     Leaks(super::leaks::LeaksArguments),
+    /// What is reserved and cannot be used, what pins it, and whether a request failed for it.
+    /// `--stream` and `--pool` narrow the segments; `--frame` the blocks that pin them.
+    Fragmentation(super::fragmentation::FragmentationArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -74,9 +74,8 @@ pub(crate) fn run(arguments: &LeaksArguments, color: ColorChoice) -> Result<Exit
     let options = LeakOptions { steps, by };
     let (entries, problems) =
         super::views::try_collect(&arguments.selection, MomentChoice::OomOrEnd, |subject| {
-            let leaks =
-                views::leaks(subject.recording, subject.point, subject.selection, &options)
-                    .map_err(|error| error.to_string())?;
+            let leaks = views::leaks(subject.recording, subject.point, subject.selection, &options)
+                .map_err(|error| error.to_string())?;
             Ok(report::leaks(&leaks, by, limit(arguments.limit)))
         });
     super::views::say_all(&problems);

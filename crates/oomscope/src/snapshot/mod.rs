@@ -1,6 +1,7 @@
 //! `oomscope snapshot VERB`: opens the files, asks the library, hands the answer to a renderer.
 
 pub(crate) mod arguments;
+mod fragmentation;
 mod leaks;
 mod live;
 mod load;
@@ -21,6 +22,7 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Summary(arguments) => summary::run(arguments, color),
         SnapshotVerb::Peak(arguments) => live::run(arguments, MomentChoice::Peak, color),
         SnapshotVerb::Leaks(arguments) => leaks::run(arguments, color),
+        SnapshotVerb::Fragmentation(arguments) => fragmentation::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

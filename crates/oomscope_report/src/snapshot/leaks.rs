@@ -246,13 +246,15 @@ fn short(place: &Place) -> String {
 fn reason(why: Why) -> String {
     match why {
         Why::NoTrace => "no history was recorded".to_owned(),
-        Why::NoSteps => "the recording shows no steps; `--steps-from` and `--period` name them".to_owned(),
+        Why::NoSteps => {
+            "the recording shows no steps; `--steps-from` and `--period` name them".to_owned()
+        }
         Why::TooFewSteps { found: 1 } => "the recording shows 1 whole step, too few".to_owned(),
         Why::TooFewSteps { found } => {
             format!("the recording shows {found} whole steps, too few")
         }
-        Why::Rising => "each step holds a little more than the last, but its blocks are replaced \
-                        rather than kept; record more steps"
+        Why::Rising => "each step holds more than the last, but the backward that may free it \
+                        has not run; record more steps"
             .to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! text, Markdown and CSV follow.
 
 mod csv;
+mod fragmentation;
 mod leaks;
 mod live;
 mod markdown;
@@ -19,10 +20,12 @@ use serde::Serialize;
 use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
+pub use fragmentation::fragmentation;
 pub use leaks::leaks;
 pub use live::live;
 pub use summary::summary;
 
+use fragmentation::FragmentationV1;
 use leaks::LeaksV1;
 use live::LiveV1;
 use section::Section;
@@ -42,6 +45,8 @@ pub enum View {
     Live(Box<LiveV1>),
     /// `leaks`.
     Leaks(Box<LeaksV1>),
+    /// `fragmentation`.
+    Fragmentation(Box<FragmentationV1>),
 }
 
 impl View {
@@ -50,6 +55,7 @@ impl View {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
             View::Leaks(view) => view.sections(),
+            View::Fragmentation(view) => view.sections(),
         }
     }
 }

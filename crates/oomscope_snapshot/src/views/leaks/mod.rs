@@ -58,6 +58,9 @@ pub struct Leaks {
     pub forecast: Option<Forecast>,
 }
 
+/// Recurring sizes may be a model's layers: fewer of them than this decide nothing.
+const FEWEST_BY_SIZES: usize = 8;
+
 /// What it comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -95,7 +98,7 @@ pub enum Why {
         /// Whole steps.
         found: u32,
     },
-    /// The floors rise, but the blocks that survive do not account for it.
+    /// The floors rise, but what is held may belong to one unfinished pass.
     Rising,
 }
 
@@ -131,7 +134,13 @@ pub fn leaks(
     let allocated: Bytes = past.live.iter().map(|block| block.size).sum();
     let slack = growth::least_worth_saying(allocated);
     let (course, trend) = (trend::course(running, slack.0), trend::trend(running));
-    let verdict = verdict(recording, &past, course, since, of_all.len());
+    let is_given_back = is_given_back(running, allocated);
+    let verdict = if steps_by == StepsBy::Sizes && of_all.len() < FEWEST_BY_SIZES {
+        Verdict::CannotTell(Why::TooFewSteps { found: of_all.len() as u32 })
+    } else {
+        let course = if is_given_back { Course::Steady } else { course };
+        verdict(recording, &past, course, since, of_all.len())
+    };
     let floors = of_all.iter().copied().map(Bytes).collect();
     let groups = survivors::groups(recording, &past, &state, &lives, since, options.by);
     Ok(Leaks {
@@ -147,6 +156,13 @@ pub fn leaks(
         ages: survivors::ages(&past),
         starts: starts.into_iter().map(EventIndex).collect(),
     })
+}
+
+/// What a turn of an outer loop piled up, as an unrolled sequence does, and gave back before the
+/// moment.
+fn is_given_back(floors: &[u64], allocated: Bytes) -> bool {
+    let (Some(first), Some(last)) = (floors.first(), floors.last()) else { return false };
+    allocated.0 < first.midpoint(*last)
 }
 
 /// The loop that runs at the moment, unless it has hardly begun.

@@ -89,8 +89,10 @@ pub(crate) fn resolve(
         StepsFrom::Auto | StepsFrom::Stacks if !past.periods().starts.is_empty() => {
             return Ok(StepsBy::Stacks);
         }
-        StepsFrom::Auto | StepsFrom::Sizes => (cycles::find(past), StepsBy::Sizes),
+        // Where stacks show no loop, what recurs is a model's layers.
+        StepsFrom::Auto if past.has_stacks() => return Ok(StepsBy::Nothing),
         StepsFrom::Stacks => return Ok(StepsBy::Nothing),
+        StepsFrom::Auto | StepsFrom::Sizes => (cycles::find(past), StepsBy::Sizes),
         StepsFrom::Optimizer => (after_optimizer(past), StepsBy::Optimizer),
         StepsFrom::Events(events) => (events.clone(), StepsBy::User),
         StepsFrom::Every(0) => return Err(StepsError::EmptyStep),

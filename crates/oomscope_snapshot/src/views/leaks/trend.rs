@@ -90,9 +90,17 @@ pub(super) fn course(values: &[u64], slack: u64) -> Course {
         return if first < *last { Course::WarmUp(since as u32) } else { Course::Steady };
     }
     let late = values.get(values.len() / 2..).unwrap_or_default();
+    // A few outliers make a range; what the line itself comes to must matter.
+    let matters = |slope: f64| slope.abs() * values.len() as f64 > slack as f64;
     match (trend(values), late.first()) {
-        (Some(trend), Some(middle)) if trend.low > 0.0 && middle < last => Course::Growing,
-        (Some(trend), Some(middle)) if trend.high < 0.0 && middle > last => Course::Falling,
+        (Some(trend), Some(middle)) if trend.low > 0.0 && matters(trend.slope) && middle < last => {
+            Course::Growing
+        }
+        (Some(trend), Some(middle))
+            if trend.high < 0.0 && matters(trend.slope) && middle > last =>
+        {
+            Course::Falling
+        }
         _ => Course::Steady,
     }
 }
