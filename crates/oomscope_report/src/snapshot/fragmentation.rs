@@ -20,7 +20,7 @@ use crate::wire::PlaceV1;
 pub struct FragmentationV1 {
     /// The moment.
     pub(crate) at: PointV1,
-    /// `cause`, `part`, `not-the-cause` or `no-failure`.
+    /// `cause`, `part`, `grows`, `not-the-cause` or `no-failure`.
     pub(crate) verdict: &'static str,
     /// The verdict in a sentence.
     pub(crate) headline: String,
@@ -55,6 +55,8 @@ pub struct FragmentationV1 {
 pub(crate) struct FailedRequestV1 {
     /// Asked for, after rounding.
     pub(crate) size: u64,
+    /// The segment that it would have needed.
+    pub(crate) segment: u64,
     /// Free in the default pools together.
     pub(crate) cached: u64,
     /// The largest free stretch of its pool and stream.
@@ -151,6 +153,7 @@ pub fn fragmentation(found: &Fragmentation, limit: usize) -> View {
         verdict: match found.verdict {
             FragmentationVerdict::Cause => "cause",
             FragmentationVerdict::Part => "part",
+            FragmentationVerdict::Grows => "grows",
             FragmentationVerdict::Not(_) => "not-the-cause",
             FragmentationVerdict::NoFailure => "no-failure",
         },
@@ -177,6 +180,7 @@ impl FailedRequestV1 {
     fn of(request: FailedRequest) -> FailedRequestV1 {
         FailedRequestV1 {
             size: request.size.0,
+            segment: request.segment.0,
             cached: request.cached.0,
             largest_usable: request.largest_usable.0,
             device_free: request.device_free.0,
@@ -249,7 +253,7 @@ fn headline(found: &Fragmentation) -> String {
             found.total.free, found.total.reserved, found.total.stranded
         );
     };
-    let FailedRequest { size, cached, largest_usable, device_free } = request;
+    let FailedRequest { size, segment, cached, largest_usable, device_free } = request;
     let share = percent(cached.share_of(found.counters.reserved));
     match found.verdict {
         FragmentationVerdict::Cause => format!(
@@ -262,6 +266,10 @@ fn headline(found: &Fragmentation) -> String {
              the device would have held {size} this time, but only {share} of what is reserved \
              lay free"
         ),
+        FragmentationVerdict::Grows => format!(
+            "fragmentation is not the cause: packed, {cached} cached and {device_free} on the \
+             device would have held {size} this time, but memory grows from step to step"
+        ),
         FragmentationVerdict::NoFailure => "no request failed here".to_owned(),
         FragmentationVerdict::Not(why) => match why {
             NotTheCause::TooLittleFree => format!(
@@ -269,7 +277,8 @@ fn headline(found: &Fragmentation) -> String {
                  on the device do not hold {size}"
             ),
             NotTheCause::DeviceHadRoom => format!(
-                "fragmentation is not the cause: the device had {device_free} free for {size}"
+                "fragmentation is not the cause: the device had {device_free} free for a segment \
+                 of {segment}"
             ),
             NotTheCause::StretchFitted => format!(
                 "fragmentation is not the cause: a free stretch of {largest_usable} was there for \

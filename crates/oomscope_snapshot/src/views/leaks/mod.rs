@@ -138,7 +138,8 @@ pub fn leaks(
     let verdict = if steps_by == StepsBy::Sizes && of_all.len() < FEWEST_BY_SIZES {
         Verdict::CannotTell(Why::TooFewSteps { found: of_all.len() as u32 })
     } else {
-        let course = if is_given_back { Course::Steady } else { course };
+        let is_over = course == Course::Growing && is_given_back;
+        let course = if is_over { Course::Steady } else { course };
         verdict(recording, &past, course, since, of_all.len())
     };
     let floors = of_all.iter().copied().map(Bytes).collect();

@@ -31,7 +31,7 @@ pub enum Course {
 }
 
 /// Fewer points than this are no series.
-pub(super) const FEWEST_POINTS: usize = 4;
+pub(super) const FEWEST_POINTS: usize = 3;
 /// Pairs grow with the square: more points than this are thinned evenly.
 const MOST_POINTS: usize = 400;
 /// Of a series' whole range, this part is noise.
