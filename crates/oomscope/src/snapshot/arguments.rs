@@ -31,6 +31,12 @@ pub(crate) enum SnapshotVerb {
     Convert(ConvertArguments),
     /// Memory by named range, phase, metadata, part of `torch.compile`, module.
     Annotations(super::annotations::AnnotationsArguments),
+    /// What outlives its step, how fast it grows, and how sure that is. Exits with 1 when memory
+    /// grows, with 0 when it is steady or the recording cannot tell.
+    Leaks(super::leaks::LeaksArguments),
+    /// What is reserved and cannot be used, what pins it, and whether a request failed for it.
+    /// `--stream` and `--pool` narrow the segments; `--frame` the blocks that pin them.
+    Fragmentation(super::fragmentation::FragmentationArguments),
 }
 
 /// What every verb that reads snapshots takes.

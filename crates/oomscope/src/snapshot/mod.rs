@@ -4,6 +4,8 @@ pub(crate) mod annotations;
 pub(crate) mod arguments;
 mod export;
 mod config;
+mod fragmentation;
+mod leaks;
 mod live;
 mod load;
 mod parallel;
@@ -29,6 +31,8 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Anonymise(arguments) => write::run_anonymise(arguments),
         SnapshotVerb::Convert(arguments) => write::run_convert(arguments),
         SnapshotVerb::Annotations(arguments) => annotations::run(arguments, color),
+        SnapshotVerb::Leaks(arguments) => leaks::run(arguments, color),
+        SnapshotVerb::Fragmentation(arguments) => fragmentation::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

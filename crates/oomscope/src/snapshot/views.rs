@@ -46,6 +46,15 @@ pub(crate) fn collect(
     default: MomentChoice,
     view: impl Fn(&Subject) -> View + Sync,
 ) -> (Vec<Entry>, Vec<Problem>) {
+    try_collect(arguments, default, |subject| Ok(view(subject)))
+}
+
+/// As [`collect`], of a view that may not be had of some device.
+pub(crate) fn try_collect(
+    arguments: &SelectionArguments,
+    default: MomentChoice,
+    view: impl Fn(&Subject) -> Result<View, String> + Sync,
+) -> (Vec<Entry>, Vec<Problem>) {
     let rules = match config::load(arguments.config.as_deref()) {
         Ok(rules) => rules,
         Err(problem) => return (Vec::new(), vec![problem]),
@@ -66,7 +75,7 @@ fn of_file(
     rules: &CategoryRules,
     name: &str,
     default: MomentChoice,
-    view: &(impl Fn(&Subject) -> View + Sync),
+    view: &(impl Fn(&Subject) -> Result<View, String> + Sync),
 ) -> (Vec<Entry>, Vec<Problem>) {
     let loaded = match load(name, damage(arguments)) {
         Ok(loaded) => loaded,
@@ -88,7 +97,8 @@ fn of_file(
         let recording = Recording::new(snapshot, device).with_rules(rules);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
-        Ok(Entry::new(name, device, view(&subject)))
+        let view = view(&subject).map_err(|what| problem(name, what))?;
+        Ok(Entry::new(name, device, view))
     });
     let mut entries = Vec::new();
     for view in views {

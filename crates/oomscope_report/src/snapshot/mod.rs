@@ -3,6 +3,8 @@
 
 mod annotations;
 mod csv;
+mod fragmentation;
+mod leaks;
 mod live;
 mod markdown;
 mod section;
@@ -24,6 +26,10 @@ pub use live::live;
 pub use summary::summary;
 
 use annotations::AnnotationsV1;
+pub use fragmentation::fragmentation;
+pub use leaks::leaks;
+use fragmentation::FragmentationV1;
+use leaks::LeaksV1;
 use live::LiveV1;
 use section::Section;
 use summary::SummaryV1;
@@ -42,6 +48,10 @@ pub enum View {
     Live(Box<LiveV1>),
     /// `annotations`.
     Annotations(Box<AnnotationsV1>),
+    /// `leaks`.
+    Leaks(Box<LeaksV1>),
+    /// `fragmentation`.
+    Fragmentation(Box<FragmentationV1>),
 }
 
 impl View {
@@ -50,6 +60,8 @@ impl View {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
             View::Annotations(view) => view.sections(),
+            View::Leaks(view) => view.sections(),
+            View::Fragmentation(view) => view.sections(),
         }
     }
 }
@@ -69,6 +81,11 @@ impl Entry {
     /// What `view` says of a device.
     pub fn new(file: &str, device: DeviceId, view: View) -> Entry {
         Entry { file: file.to_owned(), device: device.0, view }
+    }
+
+    /// Whether it is of leaks, and memory grows.
+    pub fn finds_growth(&self) -> bool {
+        matches!(&self.view, View::Leaks(view) if view.is_growing())
     }
 }
 

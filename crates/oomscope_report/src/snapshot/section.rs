@@ -63,7 +63,6 @@ pub(crate) enum Cell {
     Share(f64),
     /// A share of 1, drawn.
     Bar(f64),
-    #[expect(dead_code, reason = "rates come next")]
     Number(f64),
     Text(String),
     /// A line of code: file, line, the call in it.

@@ -5,7 +5,8 @@
 
 mod activity;
 pub(crate) mod category;
-mod growth;
+pub(crate) mod cycles;
+pub(crate) mod growth;
 mod holders;
 mod limits;
 mod moment;

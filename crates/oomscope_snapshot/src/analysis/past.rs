@@ -77,6 +77,11 @@ impl<'a> Past<'a> {
         self.periods.get_or_init(|| periods::find(self))
     }
 
+    /// Takes the steps from elsewhere: the user, recurring sizes.
+    pub(crate) fn replace_periods(&mut self, periods: Periods) {
+        self.periods = OnceCell::from(periods);
+    }
+
     /// What a stack says.
     pub(crate) fn summary(&self, stack: StackId) -> &StackSummary {
         self.stacks.summary(stack)

@@ -26,6 +26,21 @@ pub(crate) struct Periods {
     pub(crate) last_turn: Option<u32>,
 }
 
+impl Periods {
+    /// Steps that start at the given events.
+    pub(crate) fn at(mut starts: Vec<u32>, until: u32) -> Periods {
+        starts.retain(|start| *start < until);
+        starts.sort_unstable();
+        starts.dedup();
+        Periods {
+            first_turn: starts.first().copied(),
+            last_turn: starts.last().copied(),
+            starts,
+            ..Periods::default()
+        }
+    }
+}
+
 /// A line of the user's functions, outermost first.
 type Path = [(FunctionId, u32)];
 /// A loop: the depth of the function that runs it, and the function.

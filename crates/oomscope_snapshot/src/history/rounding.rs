@@ -8,6 +8,10 @@ const MIN_BLOCK: u64 = 512;
 pub(crate) const SMALL_SIZE: u64 = 1 << 20;
 /// The size of a segment of the small pool (`kSmallBuffer`).
 pub(crate) const SMALL_BUFFER: u64 = 2 << 20;
+/// Requests of more than [`SMALL_SIZE`] below this (`kMinLargeAlloc`) share segments of
+/// [`LARGE_BUFFER`] (`kLargeBuffer`); larger ones are rounded to 2 MiB (`kRoundLarge`).
+const LARGE_BLOCK: u64 = 10 << 20;
+const LARGE_BUFFER: u64 = 20 << 20;
 /// No device has blocks this large; hostile sizes are cut to it so that sums stay in range.
 pub(crate) const LARGEST: u64 = 1 << 42;
 
@@ -36,6 +40,15 @@ impl Rounding {
     }
 }
 
+/// The size of the segment that a block of `size` bytes is cut from (`get_allocation_size`).
+pub(crate) fn segment_size(size: u64) -> u64 {
+    match size {
+        0..=SMALL_SIZE => SMALL_BUFFER,
+        ..LARGE_BLOCK => LARGE_BUFFER,
+        size => size.min(LARGEST).next_multiple_of(SMALL_BUFFER),
+    }
+}
+
 /// `roundup_power2_next_division`.
 fn next_division(size: u64, divisions: u64) -> u64 {
     if size.is_power_of_two() {
@@ -48,7 +61,16 @@ fn next_division(size: u64, divisions: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Rounding;
+    use super::{Rounding, segment_size};
+
+    #[test]
+    fn segments_are_as_large_as_the_allocator_makes_them() {
+        for (block, segment) in
+            [(512, 2 << 20), (1 << 20, 2 << 20), (2 << 20, 20 << 20), ((11 << 20) + 1, 12 << 20)]
+        {
+            assert_eq!(segment_size(block), segment, "{block}");
+        }
+    }
 
     #[test]
     fn requests_round_as_the_allocator_rounds_them() {

@@ -169,12 +169,12 @@ fn heaviest<K: Copy + Ord>(sums: &FxHashMap<K, Bytes>) -> Option<K> {
     sums.iter().max_by_key(|(key, bytes)| (**bytes, std::cmp::Reverse(**key))).map(|(key, _)| *key)
 }
 
-struct Keys<'a> {
-    recording: &'a Recording<'a>,
-    past: &'a Past<'a>,
-    state: &'a State,
-    by: GroupBy,
-    now: u32,
+pub(super) struct Keys<'a> {
+    pub(super) recording: &'a Recording<'a>,
+    pub(super) past: &'a Past<'a>,
+    pub(super) state: &'a State,
+    pub(super) by: GroupBy,
+    pub(super) now: u32,
 }
 
 impl Keys<'_> {
@@ -185,7 +185,8 @@ impl Keys<'_> {
         )
     }
 
-    fn label(&self, block: &LiveBlock) -> String {
+    /// The key of a block, in words.
+    pub(super) fn label(&self, block: &LiveBlock) -> String {
         let summary = self.past.summary(block.stack);
         let of_place = |text: fn(&Place) -> String| {
             summary.place.as_ref().map_or_else(|| NO_USER_FRAME.to_owned(), text)

@@ -13,7 +13,7 @@ use super::past::Past;
 use super::stacks::PhaseKind;
 
 /// Growth up to the moment, or `None` when memory is flat or the trace cannot tell.
-pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
+pub(crate) fn find(past: &Past<'_>) -> Option<Growth> {
     let allocated: Bytes = past.live.iter().map(|block| block.size).sum();
     let stepwise = [kept::find(past), replaced::find(past)]
         .into_iter()
@@ -25,8 +25,12 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         Some(growth) if is_telling(&growth) => Some(growth),
         stepwise => aged::find(past).or(stepwise).or_else(|| floor::find(past)),
     };
-    // A few counters and scalars survive in every program.
-    found.filter(|growth| growth.total.share_of(allocated) >= 0.02 && growth.total >= Bytes::MIB)
+    found.filter(|growth| growth.total >= least_worth_saying(allocated))
+}
+
+/// A few counters and scalars survive in every program: less than this does not matter.
+pub(crate) fn least_worth_saying(allocated: Bytes) -> Bytes {
+    Bytes(allocated.0.div_ceil(50)).max(Bytes::MIB)
 }
 
 /// The periods in which a backward ran.
