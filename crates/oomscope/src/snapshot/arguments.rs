@@ -11,10 +11,16 @@ use regex::Regex;
 pub(crate) enum SnapshotVerb {
     /// What is in a file, who held memory at the peak, what is missing.
     Summary(SummaryArguments),
-    /// Who held memory when the most was allocated.
+    /// Who held memory when the most was allocated (whole call stacks: `stacks`).
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
+    /// Bytes by call stack: a tree, flame graphs, and the formats of speedscope, Perfetto, pprof.
+    Stacks(super::stacks::StacksArguments),
+    /// What changed: between two files, or between two moments of one (`--from`, `--to`).
+    Diff(super::diff::DiffArguments),
+    /// How long blocks live, how much comes and goes, and whether freed blocks serve again.
+    Lifetimes(super::lifetimes::LifetimesArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use oomscope_model::{DeviceId, Frame, FrameOrigin, Problem};
 use oomscope_report::snapshot::{Entry, Form, View, render};
 use oomscope_report::{Charset, Detail};
-use oomscope_snapshot::views::{MomentChoice, Point, Selection, StackSet};
+use oomscope_snapshot::views::{MomentChoice, MomentError, Point, Selection, StackSet};
 use oomscope_snapshot::{Recording, Snapshot};
 
 use super::arguments::{OutputArguments, SelectionArguments};
@@ -45,6 +45,15 @@ pub(crate) fn collect(
     default: MomentChoice,
     view: impl Fn(&Subject) -> View + Sync,
 ) -> (Vec<Entry>, Vec<Problem>) {
+    try_collect(arguments, default, |subject| Ok(view(subject)))
+}
+
+/// As [`collect`], for views that may ask for a moment that a recording does not have.
+pub(crate) fn try_collect(
+    arguments: &SelectionArguments,
+    default: MomentChoice,
+    view: impl Fn(&Subject) -> Result<View, MomentError> + Sync,
+) -> (Vec<Entry>, Vec<Problem>) {
     let results = parallel::map(arguments.files.iter().collect(), |name| {
         of_file(arguments, name, default, &view)
     });
@@ -60,7 +69,7 @@ fn of_file(
     arguments: &SelectionArguments,
     name: &str,
     default: MomentChoice,
-    view: &(impl Fn(&Subject) -> View + Sync),
+    view: &(impl Fn(&Subject) -> Result<View, MomentError> + Sync),
 ) -> (Vec<Entry>, Vec<Problem>) {
     let loaded = match load(name, damage(arguments)) {
         Ok(loaded) => loaded,
@@ -82,7 +91,8 @@ fn of_file(
         let recording = Recording::new(snapshot, device);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
-        Ok(Entry::new(name, device, view(&subject)))
+        let view = view(&subject).map_err(|error| problem(name, error.to_string()))?;
+        Ok(Entry::new(name, device, view))
     });
     let mut entries = Vec::new();
     for view in views {
@@ -166,6 +176,7 @@ pub(crate) fn exit_code(problems: &[Problem]) -> ExitCode {
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(COULD_NOT_READ) }
 }
 
-fn problem(name: &str, what: String) -> Problem {
+/// What is wrong with an input.
+pub(crate) fn problem(name: &str, what: String) -> Problem {
     Problem { input: name.to_owned(), at: None, what, hint: None }
 }

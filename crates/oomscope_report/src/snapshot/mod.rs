@@ -2,9 +2,12 @@
 //! text, Markdown and CSV follow.
 
 mod csv;
+mod diff;
+mod lifetimes;
 mod live;
 mod markdown;
 mod section;
+mod stacks;
 mod summary;
 mod text;
 mod wire;
@@ -18,11 +21,19 @@ use serde::Serialize;
 use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
+pub use diff::diff;
+pub use lifetimes::lifetimes;
 pub use live::live;
+pub use stacks::{
+    FrameChoice, StackForm, StackOptions, TreeOptions, Weight, render_stacks, stacks,
+};
 pub use summary::summary;
 
+use diff::DiffV1;
+use lifetimes::LifetimesV1;
 use live::LiveV1;
 use section::Section;
+use stacks::StacksV1;
 use summary::SummaryV1;
 
 /// The version of this format: minor when fields are added, major when one changes.
@@ -37,6 +48,12 @@ pub enum View {
     Summary(Box<SummaryV1>),
     /// `peak` and `at`.
     Live(Box<LiveV1>),
+    /// `stacks`.
+    Stacks(Box<StacksV1>),
+    /// `diff`.
+    Diff(Box<DiffV1>),
+    /// `lifetimes`.
+    Lifetimes(Box<LifetimesV1>),
 }
 
 impl View {
@@ -44,6 +61,9 @@ impl View {
         match self {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
+            View::Stacks(view) => view.sections(),
+            View::Diff(view) => view.sections(),
+            View::Lifetimes(view) => view.sections(),
         }
     }
 }

@@ -1,13 +1,22 @@
 //! What `oomscope snapshot` asks of a recording. Each view is plain data; rendering is elsewhere.
 
+mod diff;
 mod grouping;
+mod lifetimes;
 mod live;
 mod moment;
+mod same_files;
 mod selection;
+mod spans;
+mod stack_sums;
 mod summary;
 
-pub use grouping::{Group, GroupBy, Tally, grouped};
+pub use diff::{Change, Difference, Fate, Side, difference};
+pub use grouping::{Group, GroupBy, Lines, Spelling, Tally, grouped};
+pub use lifetimes::{Bucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED, lifetimes};
 pub use live::{LiveSet, live_set};
 pub use moment::{MomentChoice, MomentError, Point};
 pub use selection::{PoolChoice, Selection, StackSet};
+pub use spans::{BlockSpan, CounterSample, Spans, spans};
+pub use stack_sums::{Scope, StackSum, StackSums, stack_sums};
 pub use summary::{Summary, summary};
