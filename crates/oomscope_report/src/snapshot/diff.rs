@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::View;
 use super::live::name;
-use super::section::{Cell, Column, Section, Shown, Table, column};
+use super::section::{Cell, Column, Section, Shown, Table, column, grouped};
 use super::wire::{CountersV1, PointV1, TallyV1};
 use crate::wire::PlaceV1;
 
@@ -137,14 +137,14 @@ impl DiffV1 {
             let sign = if self.bytes_left_out < 0 { "-" } else { "+" };
             let bytes = Bytes(self.bytes_left_out.unsigned_abs());
             sections.push(Section::Note(format!(
-                "{} smaller changes are left out, {sign}{bytes} in all; `--limit 0` shows all",
-                self.changes_left_out
+                "{} left out, {sign}{bytes} in all; `--limit 0` shows all",
+                counted(self.changes_left_out, "smaller change")
             )));
         }
         if self.renamed_files > 0 {
             sections.push(Section::Note(format!(
-                "{} files have another path in the second snapshot and were matched by its tail",
-                self.renamed_files
+                "{} of code: another path in the second snapshot, matched by its tail",
+                counted(self.renamed_files, "file")
             )));
         }
         sections
@@ -238,6 +238,11 @@ impl DiffV1 {
             left_out: None,
         }
     }
+}
+
+/// `1 file`, `2,000 files`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// What a label that names a line ends in.

@@ -9,6 +9,7 @@ use super::View;
 use super::live::name;
 use super::section::{Cell, Column, Section, Shown, Table, column, duration, grouped};
 use super::wire::PointV1;
+use crate::wire::PlaceV1;
 
 /// How long blocks live.
 #[derive(Serialize, JsonSchema)]
@@ -45,6 +46,8 @@ pub struct LifetimesV1 {
 pub(crate) struct GroupLivesV1 {
     /// The key in words.
     pub(crate) label: String,
+    /// The line of code, where the key is one.
+    pub(crate) place: Option<PlaceV1>,
     /// Blocks handed out.
     pub(crate) allocations: u64,
     /// Bytes handed out.
@@ -119,6 +122,7 @@ impl GroupLivesV1 {
     fn of(group: &GroupLives) -> GroupLivesV1 {
         GroupLivesV1 {
             label: group.label.clone(),
+            place: group.place.as_ref().map(PlaceV1::of),
             allocations: group.allocations,
             allocated_bytes: group.allocated.0,
             median: group.ended.map(|(median, _, _)| median),
@@ -132,6 +136,13 @@ impl GroupLivesV1 {
             reused_own: group.reused_own,
             served_by_last_freed: group.served_by_last_freed,
             short_lived_bytes: group.short_lived.0,
+        }
+    }
+
+    fn label_cell(&self) -> Cell {
+        match &self.place {
+            Some(place) => Cell::Place(place.place(), None),
+            None => Cell::Text(self.label.clone()),
         }
     }
 
@@ -251,7 +262,7 @@ impl LifetimesV1 {
                 self.time_cell(group.median),
                 self.time_cell(group.p95),
                 self.time_cell(group.max),
-                Cell::Text(group.label.clone()),
+                group.label_cell(),
                 Cell::Text(self.unit.to_owned()),
                 Cell::Count(group.live_blocks),
                 bytes(group.live_bytes),
@@ -300,7 +311,7 @@ impl LifetimesV1 {
                 bytes(group.live_bytes),
                 Cell::Share(group.reused_share()),
                 Cell::Share(group.short_lived_share()),
-                Cell::Text(group.label.clone()),
+                group.label_cell(),
             ]
         });
         Table {

@@ -2,16 +2,18 @@
 
 use std::collections::hash_map::Entry;
 
-use oomscope_model::{BlockState, Bytes, StackId};
+use oomscope_model::{BlockState, Bytes, Place, StackId};
 use rustc_hash::FxHashMap;
 
 use super::grouping::{GroupBy, Keys, Spelling};
 use super::moment::Point;
 use super::selection::Selection;
 use crate::analysis::Recording;
+use crate::analysis::past::Past;
 use crate::{Life, LiveBlock, Trace};
 
-/// A block is short-lived when it was given up before this many others were handed out.
+/// A block is short-lived when it was given up before this many others, of those that
+/// are selected, were handed out.
 pub const SHORT_LIVED: u32 = 10;
 
 /// What lifetimes are counted in.
@@ -39,6 +41,8 @@ pub enum Churn {
 pub struct GroupLives {
     /// The key in words.
     pub label: String,
+    /// The user's line, where the key is one.
+    pub place: Option<Place>,
     /// Blocks handed out.
     pub allocations: u64,
     /// Bytes handed out.
@@ -111,13 +115,17 @@ pub fn lifetimes(
     let until = recording.history().time(point.at);
     let lives: Vec<&Life> =
         recording.lives(selection).into_iter().filter(|life| life.born <= until).collect();
-    let groups = Groups::of(recording, point, &lives, by);
+    let state = recording.state(point.at);
+    let past = recording.past(point.at, &state);
+    let spelling = Spelling::default();
+    let keys = Keys { recording, past: &past, state: &state, by, now: until, spelling: &spelling };
+    let groups = Groups::of(&keys, &lives);
     let trace = recording.trace();
     let clock = match trace.and_then(|trace| trace.iter().next()) {
         Some((_, first)) if first.time_us.is_some() => Clock::Micros,
         _ => Clock::Events,
     };
-    let period = Period::of(recording, point, until);
+    let period = Period::of(&past, trace, until);
     let mut tallies: Vec<Counting> = groups.names.iter().map(|_| Counting::default()).collect();
     let mut all = Counting::default();
     let mut older = (0, Bytes::ZERO);
@@ -135,11 +143,11 @@ pub fn lifetimes(
     let histogram = histogram(&all.ended);
     let named = tallies.into_iter().zip(groups.names);
     let mut groups: Vec<GroupLives> = named
-        .map(|(counting, label)| counting.finish(label, &period))
+        .map(|(counting, (label, place))| counting.finish(label, place, &period))
         .filter(|group| group.allocations > 0 || group.peak_live > Bytes::ZERO)
         .collect();
     groups.sort_by(|a, b| b.allocated.cmp(&a.allocated).then_with(|| a.label.cmp(&b.label)));
-    let all = all.finish("all".to_owned(), &period);
+    let all = all.finish("all".to_owned(), None, &period);
     Lifetimes {
         point,
         clock,
@@ -171,24 +179,20 @@ fn lifetime(life: &Life, trace: Option<&Trace>, clock: Clock, until: u32) -> Opt
 
 /// Which group each life is of.
 struct Groups {
-    names: Vec<String>,
+    names: Vec<(String, Option<Place>)>,
     of_life: Vec<u32>,
 }
 
 impl Groups {
-    fn of(recording: &Recording<'_>, point: Point, lives: &[&Life], by: GroupBy) -> Groups {
-        let state = recording.state(point.at);
-        let past = recording.past(point.at, &state);
-        let spelling = Spelling::default();
-        let now = recording.history().time(point.at);
-        let keys = Keys { recording, past: &past, state: &state, by, now, spelling: &spelling };
-        let mut names: Vec<String> = Vec::new();
+    fn of(keys: &Keys<'_>, lives: &[&Life]) -> Groups {
+        let mut names: Vec<(String, Option<Place>)> = Vec::new();
         let mut ids: FxHashMap<String, u32> = FxHashMap::default();
         let mut by_stack: FxHashMap<StackId, u32> = FxHashMap::default();
         let mut id = |life: &Life| {
             let label = keys.label(&as_block(life));
             *ids.entry(label).or_insert_with_key(|label| {
-                names.push(label.clone());
+                let place = keys.past.summary(life.stack).place.clone();
+                names.push((label.clone(), place.filter(|_| keys.by == GroupBy::Line)));
                 (names.len() - 1) as u32
             })
         };
@@ -228,16 +232,14 @@ struct Period {
 }
 
 impl Period {
-    fn of(recording: &Recording<'_>, point: Point, until: u32) -> Period {
-        let state = recording.state(point.at);
-        let past = recording.past(point.at, &state);
+    fn of(past: &Past<'_>, trace: Option<&Trace>, until: u32) -> Period {
         let starts = &past.periods().starts;
         if let [first, .., last] = starts.as_slice() {
             let steps = (starts.len() - 1) as u32;
             return Period { per: Churn::Step, steps, events: *first..*last, micros: 0 };
         }
         let (mut first, mut last) = (None, 0);
-        for (_, event) in recording.trace().into_iter().flat_map(Trace::iter).take(until as usize) {
+        for (_, event) in trace.into_iter().flat_map(Trace::iter).take(until as usize) {
             let Some(time) = event.time_us else { continue };
             first.get_or_insert(time);
             last = time;
@@ -294,7 +296,7 @@ impl Counting {
         self.now = self.now.saturating_sub(size.0);
     }
 
-    fn finish(mut self, label: String, period: &Period) -> GroupLives {
+    fn finish(mut self, label: String, place: Option<Place>, period: &Period) -> GroupLives {
         self.ended.sort_unstable();
         let len = self.ended.len();
         let at = |rank: usize| self.ended.get(rank).map(|(lifetime, _)| *lifetime);
@@ -302,7 +304,7 @@ impl Counting {
         let rank = |percent: usize| (len * percent).div_ceil(100).saturating_sub(1);
         let ended = at(rank(50)).zip(at(rank(95))).zip(at(len.saturating_sub(1)));
         let ended = ended.map(|((median, p95), longest)| (median, p95, longest));
-        GroupLives { label, ended, churn: period.rate(self.in_period), ..self.sums }
+        GroupLives { label, place, ended, churn: period.rate(self.in_period), ..self.sums }
     }
 }
 
@@ -403,8 +405,42 @@ fn histogram(ended: &[(u64, Bytes)]) -> Vec<Bucket> {
 
 #[cfg(test)]
 mod tests {
-    use super::histogram;
-    use oomscope_model::Bytes;
+    use super::{GroupBy, histogram, lifetimes};
+    use crate::Recording;
+    use crate::fixture::{Node, event, frame, segment, snapshot};
+    use crate::views::{MomentChoice, Selection};
+    use oomscope_model::{Bytes, DeviceId};
+
+    #[test]
+    fn a_freed_range_that_serves_again_is_reuse() {
+        let at = |line| Node::List(vec![frame("train.py", "main", line)]);
+        let free = |addr| {
+            let events = ["free_requested", "free_completed"];
+            events.map(|action| event(action, addr, 512, at(9)))
+        };
+        let mut trace = vec![event("segment_alloc", 0x1000, 2 << 20, at(1))];
+        trace.push(event("alloc", 0x1000, 512, at(1)));
+        trace.push(event("alloc", 0x1200, 512, at(2)));
+        trace.extend(free(0x1200));
+        trace.extend(free(0x1000));
+        // The block that was freed last comes first; the other one goes to another line.
+        trace.push(event("alloc", 0x1000, 500, at(1)));
+        trace.push(event("alloc", 0x1200, 512, at(1)));
+        trace.extend(free(0x1200));
+        trace.extend(free(0x1000));
+        let file = snapshot(vec![segment(0x1000, 2 << 20, "small", Vec::new())], vec![trace]);
+        let snapshot = crate::read(&file).expect("a snapshot");
+        let recording = Recording::new(&snapshot, DeviceId(0));
+        let point = recording.point(MomentChoice::End).expect("the dump");
+        let lives = lifetimes(&recording, point, &Selection::default(), GroupBy::Line);
+        let all = &lives.all;
+        assert_eq!((all.allocations, all.allocated, all.live), (4, Bytes(2048), 0));
+        assert_eq!((all.reused, all.reused_own, all.served_by_last_freed), (2, 1, 1));
+        assert_eq!((all.peak_live, all.short_lived), (Bytes(1024), Bytes(2048)));
+        let lines: Vec<(&str, u64)> =
+            lives.groups.iter().map(|group| (group.label.as_str(), group.allocations)).collect();
+        assert_eq!(lines, [("train.py:1", 3), ("train.py:2", 1)]);
+    }
 
     #[test]
     fn the_histogram_has_a_bucket_for_each_power_of_ten() {

@@ -177,7 +177,8 @@ pub fn stacks(
 
 impl StacksV1 {
     pub(super) fn sections(&self) -> Vec<Section> {
-        let mut sections = vec![Section::Headline(self.headline())];
+        let headline = format!("{}, by call stack, outermost call first", self.headline());
+        let mut sections = vec![Section::Headline(headline)];
         sections.push(Section::Picture(tree::lines(self)));
         if let Some(note) = tree::note(self) {
             sections.push(Section::Note(note));
@@ -185,7 +186,7 @@ impl StacksV1 {
         sections
     }
 
-    /// `4.00 GiB live at the peak (event 12), by call stack`.
+    /// `4.00 GiB live at the peak (event 12)`.
     fn headline(&self) -> String {
         let total = self.amount(self.total);
         let what = match (self.scope, self.weighs) {
@@ -200,7 +201,7 @@ impl StacksV1 {
             (_, None) if self.at.event.is_none() => "in the whole recording".to_owned(),
             (_, None) => format!("from the start to {}", bare(&self.at)),
         };
-        format!("{total} {what} {when}, by call stack, outermost call first")
+        format!("{total} {what} {when}")
     }
 
     /// A weight in words.

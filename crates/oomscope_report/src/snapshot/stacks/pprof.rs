@@ -174,3 +174,42 @@ impl Texts {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oomscope_model::DeviceId;
+    use oomscope_snapshot::Recording;
+    use oomscope_snapshot::views::{MomentChoice, Scope, Selection, stack_sums};
+    use prost::Message;
+
+    use super::{Profile, profile};
+    use crate::snapshot::stacks::{
+        FrameChoice, StackOptions, Subject, TreeOptions, Weight, stacks,
+    };
+    use crate::snapshot::{Entry, View};
+
+    #[test]
+    fn a_profile_decodes_to_what_was_summed() {
+        let file = oomscope_snapshot::fixture::one_live_block();
+        let snapshot = oomscope_snapshot::read(&file).expect("a snapshot");
+        let recording = Recording::new(&snapshot, DeviceId(0));
+        let point = recording.point(MomentChoice::Peak).expect("the peak");
+        let sums = stack_sums(&recording, Scope::Live(point), &Selection::default());
+        let options = StackOptions {
+            weight: Weight::Bytes,
+            frames: FrameChoice::All,
+            tree: TreeOptions::default(),
+        };
+        let view = stacks(&snapshot.stacks, &sums, None, options);
+        let entry = Entry::new("run.pickle", DeviceId(0), view);
+        let View::Stacks(view) = &entry.view else { unreachable!("a view of stacks") };
+        let bytes = profile(&[Subject { entry: &entry, view }]).encode_to_vec();
+        let decoded = Profile::decode(bytes.as_slice()).expect("a profile");
+        assert_eq!(decoded.string_table.first().map(String::as_str), Some(""));
+        assert_eq!(decoded.sample.len(), 1);
+        assert_eq!(decoded.sample[0].value, [1024, 1000, 1]);
+        let name = decoded.function[0].name as usize;
+        assert_eq!(decoded.string_table[name], "main");
+        assert_eq!(decoded.location[0].line[0].line, 1);
+    }
+}

@@ -1,5 +1,6 @@
 //! The call tree in text: outermost call first, chains of single calls on one line, small
-//! branches summed up. C++ frames are left out: their names are many and say little here.
+//! branches summed up. C++ frames are left out, and the frames with which a module calls its
+//! `forward`: they are many and say little here.
 
 use std::collections::HashMap;
 
@@ -19,10 +20,12 @@ pub struct TreeOptions {
     pub min_share: f64,
 }
 
+/// `torch.nn.Module`'s functions between a call of a module and its `forward`.
+const CALLS_FORWARD: [&str; 2] = ["_wrapped_call_impl", "_call_impl"];
 /// More levels leave no room for names.
 const DEEPEST: usize = 24;
 /// Columns of the bar.
-const BAR: usize = 10;
+const BAR: usize = 6;
 /// Columns of a line.
 const COLUMNS: usize = 80;
 /// Columns that a name gets in any case.
@@ -96,8 +99,7 @@ pub(super) fn note(view: &StacksV1) -> Option<String> {
         return Some("no block is selected".to_owned());
     }
     view.frames.iter().any(|frame| frame.origin == "native").then(|| {
-        "C++ frames are left out here; the other formats (`--format flamegraph`) have them"
-            .to_owned()
+        "C++ frames are left out here; `--format flamegraph` and the others have them".to_owned()
     })
 }
 
@@ -140,11 +142,8 @@ fn nodes(view: &StacksV1) -> Vec<Node> {
     let mut nodes = vec![node(u32::MAX)];
     let mut known: HashMap<(usize, u32), usize> = HashMap::new();
     for stack in &view.stacks {
-        let is_native =
-            |id: &u32| view.frames.get(*id as usize).is_some_and(|frame| frame.origin == "native");
-        let has_python = stack.frames.iter().any(|id| !is_native(id));
         let mut at = 0;
-        for &frame in stack.frames.iter().filter(|id| !has_python || !is_native(id)) {
+        for frame in telling(view, &stack.frames) {
             let next = nodes.len();
             let child = *known.entry((at, frame)).or_insert(next);
             if child == next {
@@ -169,6 +168,23 @@ fn nodes(view: &StacksV1) -> Vec<Node> {
     nodes
 }
 
+/// The frames of a stack that tell people something. A stack of C++ alone, the backward
+/// thread's, has the engine and the autograd node that it ran, else its outermost one.
+fn telling(view: &StacksV1, stack: &[u32]) -> Vec<u32> {
+    let frame = |id: u32| view.frames.get(id as usize);
+    let of = |wanted: &dyn Fn(&FrameV1) -> bool| -> Vec<u32> {
+        stack.iter().copied().filter(|&id| frame(id).is_some_and(wanted)).collect()
+    };
+    let shown = of(&|frame| frame.origin != "native" && !CALLS_FORWARD.contains(&&*frame.function));
+    if !shown.is_empty() {
+        return shown;
+    }
+    let engine = of(&|frame| frame.function.contains("Engine::thread_main"));
+    let nodes = of(&|frame| frame.function.contains("autograd::generated::"));
+    let telling: Vec<u32> = engine.first().into_iter().chain(nodes.last()).copied().collect();
+    if telling.is_empty() { stack.iter().take(1).copied().collect() } else { telling }
+}
+
 /// The frames from a node down to the first that branches or asks for something itself, and it.
 fn chain(nodes: &[Node], from: usize) -> (Vec<u32>, usize) {
     let mut at = from;
@@ -191,7 +207,12 @@ fn name(view: &StacksV1, chain: &[u32]) -> Vec<(Tone, String)> {
     let Some(key) = of_user.or_else(|| frames.len().checked_sub(1)) else { return Vec::new() };
     let Some(named) = frames.get(key) else { return Vec::new() };
     let tone = if of_user.is_some() { Tone::Code } else { Tone::Plain };
-    let mut spans = vec![(tone, named.text.clone())];
+    let text = match named.origin {
+        // The types of a C++ function's arguments fill lines.
+        "native" => named.function.split('(').next().unwrap_or(&named.text).to_owned(),
+        _ => named.text.clone(),
+    };
+    let mut spans = vec![(tone, text)];
     if let Some(last) = frames.last().filter(|_| key + 1 < frames.len()) {
         spans.push((Tone::Plain, format!(" → {}", last.function)));
     }
@@ -209,7 +230,7 @@ fn line(view: &StacksV1, weight: u64, lead: &str, name: &[(Tone, String)]) -> Ve
         _ => Bytes(weight).to_string(),
     };
     let filled = ((share.clamp(0.0, 1.0) * BAR as f64).round() as usize).min(BAR);
-    let figures = format!("{amount:>12} {:>7} ", percent(share));
+    let figures = format!("{amount:>11} {:>7} ", percent(share));
     let bar = format!("{}{} ", "█".repeat(filled), " ".repeat(BAR - filled));
     let taken = figures.chars().count() + bar.chars().count() + lead.chars().count();
     let mut room = COLUMNS.saturating_sub(taken).max(NARROWEST);
