@@ -18,8 +18,18 @@ pub(crate) enum SnapshotVerb {
     /// Bytes by call stack: a tree, flame graphs, and the formats of speedscope, Perfetto, pprof.
     Stacks(super::stacks::StacksArguments),
     /// What changed: between two files, or between two moments of one (`--from`, `--to`).
+    ///
+    /// Two files are compared at `--at` in each, by default the peak; devices by their ordinal.
+    /// Code is the same where its path is, or where the paths differ in their root folder alone.
     Diff(super::diff::DiffArguments),
     /// How long blocks live, how much comes and goes, and whether freed blocks serve again.
+    ///
+    /// A lifetime is from being handed out to being given up by the program; blocks that are still
+    /// held count for none. What came after `--at`, by default the dump, is not looked at.
+    ///
+    /// Reused: an allocation whose address and rounded size are those of the block that was handed
+    /// out there before. Temporary: given up before 10 other blocks were handed out. A step is a
+    /// turn of the loop that the recorded stacks show; where none shows, churn is per second.
     Lifetimes(super::lifetimes::LifetimesArguments),
 }
 

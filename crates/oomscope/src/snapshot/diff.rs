@@ -17,8 +17,6 @@ use super::parallel;
 use super::views::{damage, exit_code, print, problem, say_all, selection};
 use crate::cli::ColorChoice;
 
-/// Two files are compared at `--at` in each, by default the peak; devices by their ordinal. Code
-/// is the same where its path is, or where the paths differ in their root folder alone.
 #[derive(Args)]
 pub(crate) struct DiffArguments {
     #[command(flatten)]

@@ -11,8 +11,6 @@ use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
 use super::origin::Origin;
 use crate::cli::ColorChoice;
 
-/// A block's lifetime is from being handed out to being given up by the program; those still held
-/// count for no lifetime. What came after `--at` (by default the dump) is not looked at.
 #[derive(Args)]
 pub(crate) struct LifetimesArguments {
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `diff`: what changed between two moments, of one file or of two.
 
 use oomscope_model::Bytes;
-use oomscope_snapshot::views::{Change, Difference, Fate};
+use oomscope_snapshot::views::{Change, Difference, Fate, Lines};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub struct DiffV1 {
     pub(crate) after: SideV1,
     /// What blocks are summed by.
     pub(crate) by: &'static str,
+    /// Whether lines of one function are told `apart`, or `ignored`.
+    pub(crate) lines: &'static str,
     /// Files of code that have different paths in the two snapshots and were taken for the same.
     pub(crate) renamed_files: u64,
     /// Groups whose bytes or blocks differ, the largest change first, at most `--limit`.
@@ -96,6 +98,10 @@ pub fn diff(difference: &Difference, files: [&str; 2], limit: usize) -> View {
             selected: TallyV1::of(&difference.selected_after),
         },
         by: name(difference.by),
+        lines: match difference.lines {
+            Lines::Apart => "apart",
+            Lines::Ignored => "ignored",
+        },
         renamed_files: difference.renamed_files as u64,
         changes: shown.iter().map(|change| ChangeV1::of(change)).collect(),
         changes_left_out: rest.len() as u64,
@@ -141,6 +147,14 @@ impl DiffV1 {
                 counted(self.changes_left_out, "smaller change")
             )));
         }
+        let has = |fate| self.changes.iter().any(|change| change.fate == fate);
+        if self.lines == "apart" && self.before.file != self.after.file && has("new") && has("gone")
+        {
+            sections.push(Section::Note(
+                "if the code was edited between the runs, `--ignore-lines` compares its functions"
+                    .to_owned(),
+            ));
+        }
         if self.renamed_files > 0 {
             sections.push(Section::Note(format!(
                 "{} of code: another path in the second snapshot, matched by its tail",
@@ -152,22 +166,17 @@ impl DiffV1 {
 
     fn headline(&self) -> String {
         let (before, after) = (&self.before, &self.after);
-        let change = after.selected.bytes.abs_diff(before.selected.bytes);
-        let what = match after.selected.bytes.cmp(&before.selected.bytes) {
-            std::cmp::Ordering::Less => format!("{} less", Bytes(change)),
-            std::cmp::Ordering::Equal => "as many bytes".to_owned(),
-            std::cmp::Ordering::Greater => format!("{} more", Bytes(change)),
+        let change = Bytes(after.selected.bytes.abs_diff(before.selected.bytes));
+        let (what, than) = match after.selected.bytes.cmp(&before.selected.bytes) {
+            std::cmp::Ordering::Less => (format!("{change} less is live"), "than"),
+            std::cmp::Ordering::Equal => ("as much is live".to_owned(), "as"),
+            std::cmp::Ordering::Greater => (format!("{change} more is live"), "than"),
         };
+        let (now, then) = (after.at.words(), before.at.words());
         if before.file == after.file {
-            format!("{what} live {} than {}", after.at.words(), before.at.words())
+            format!("{what} {now} {than} {then}")
         } else {
-            format!(
-                "{what} live in {} ({}) than in {} ({})",
-                after.file,
-                after.at.words(),
-                before.file,
-                before.at.words()
-            )
+            format!("{what} in {} ({now}) {than} in {} ({then})", after.file, before.file)
         }
     }
 

@@ -84,6 +84,8 @@ pub struct Difference {
     pub selected_after: Tally,
     /// What blocks are summed by.
     pub by: GroupBy,
+    /// Whether lines of one function were told apart.
+    pub lines: Lines,
     /// Files that were matched under another name.
     pub renamed_files: usize,
     /// All groups, the largest change first, up or down.
@@ -130,6 +132,7 @@ pub fn difference(before: Side<'_>, after: Side<'_>, by: GroupBy, lines: Lines) 
         selected_before,
         selected_after,
         by,
+        lines,
         renamed_files,
         changes,
     }
