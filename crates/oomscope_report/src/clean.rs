@@ -40,7 +40,8 @@ pub(crate) fn is_dangerous(character: char) -> bool {
 fn likeness(character: char) -> Option<&'static str> {
     Some(match character {
         '─' | '—' | '–' | '−' | '‑' | '·' => "-",
-        '│' | '┃' => "|",
+        '│' | '┃' | '├' => "|",
+        '└' => "`",
         '█' => "#",
         '●' | '•' => "*",
         '○' => "o",

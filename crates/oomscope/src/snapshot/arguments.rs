@@ -14,7 +14,7 @@ use super::write::{AnonymiseArguments, ConvertArguments, CutArguments, SplitArgu
 pub(crate) enum SnapshotVerb {
     /// What is in a file, who held memory at the peak, what is missing.
     Summary(SummaryArguments),
-    /// Who held memory when the most was allocated.
+    /// Who held memory when the most was allocated (whole call stacks: `stacks`).
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
@@ -37,6 +37,22 @@ pub(crate) enum SnapshotVerb {
     /// What is reserved and cannot be used, what pins it, and whether a request failed for it.
     /// `--stream` and `--pool` narrow the segments; `--frame` the blocks that pin them.
     Fragmentation(super::fragmentation::FragmentationArguments),
+    /// Bytes by call stack: a tree, flame graphs, and the formats of speedscope, Perfetto, pprof.
+    Stacks(super::stacks::StacksArguments),
+    /// What changed: between two files, or between two moments of one (`--from`, `--to`).
+    ///
+    /// Two files are compared at `--at` in each, by default the peak; devices by their ordinal.
+    /// Code is the same where its path is, or where the paths differ in their root folder alone.
+    Diff(super::diff::DiffArguments),
+    /// How long blocks live, how much comes and goes, and whether freed blocks serve again.
+    ///
+    /// A lifetime is from being handed out to being given up by the program; blocks that are still
+    /// held count for none. What came after `--at`, by default the dump, is not looked at.
+    ///
+    /// Reused: an allocation whose address and rounded size are those of the block that was handed
+    /// out there before. Temporary: given up before 10 other blocks were handed out. A step is a
+    /// turn of the loop that the recorded stacks show; where none shows, churn is per second.
+    Lifetimes(super::lifetimes::LifetimesArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -2,13 +2,17 @@
 
 pub(crate) mod annotations;
 pub(crate) mod arguments;
-mod export;
 mod config;
+mod diff;
+mod export;
 mod fragmentation;
 mod leaks;
+mod lifetimes;
 mod live;
 mod load;
+mod origin;
 mod parallel;
+mod stacks;
 mod summary;
 mod views;
 mod write;
@@ -34,5 +38,8 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Leaks(arguments) => leaks::run(arguments, color),
         SnapshotVerb::Fragmentation(arguments) => fragmentation::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
+        SnapshotVerb::Stacks(arguments) => stacks::run(arguments, color),
+        SnapshotVerb::Diff(arguments) => diff::run(arguments, color),
+        SnapshotVerb::Lifetimes(arguments) => lifetimes::run(arguments, color),
     }
 }

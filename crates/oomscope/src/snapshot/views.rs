@@ -182,6 +182,7 @@ pub(crate) fn exit_code(problems: &[Problem]) -> ExitCode {
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(COULD_NOT_READ) }
 }
 
-fn problem(name: &str, what: String) -> Problem {
+/// What is wrong with an input.
+pub(crate) fn problem(name: &str, what: String) -> Problem {
     Problem { input: name.to_owned(), at: None, what, hint: None }
 }

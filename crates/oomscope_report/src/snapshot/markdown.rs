@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Entry;
-use super::section::{Cell, Section, Shown, Table, grouped};
+use super::section::{Cell, Section, Shown, Table, change, duration, grouped};
 use super::text::percent;
 use crate::markdown::{code, inline};
 
@@ -70,6 +70,8 @@ fn text(cell: &Cell) -> String {
     match cell {
         Cell::Unknown => "–".to_owned(),
         Cell::Bytes(bytes) => bytes.to_string(),
+        Cell::Change(bytes) => change(*bytes),
+        Cell::Micros(micros) => duration(*micros),
         Cell::Count(count) => grouped(*count),
         Cell::Share(share) | Cell::Bar(share) => percent(*share),
         Cell::Number(number) => format!("{number:.2}"),

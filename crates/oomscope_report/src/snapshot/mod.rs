@@ -3,11 +3,14 @@
 
 mod annotations;
 mod csv;
+mod diff;
 mod fragmentation;
 mod leaks;
+mod lifetimes;
 mod live;
 mod markdown;
 mod section;
+mod stacks;
 mod summary;
 mod text;
 mod wire;
@@ -22,16 +25,24 @@ use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
 pub use annotations::annotations;
+pub use diff::diff;
+pub use lifetimes::lifetimes;
 pub use live::live;
+pub use stacks::{
+    FrameChoice, StackForm, StackOptions, TreeOptions, Weight, render_stacks, stacks,
+};
 pub use summary::summary;
 
 use annotations::AnnotationsV1;
-pub use fragmentation::fragmentation;
-pub use leaks::leaks;
+use diff::DiffV1;
 use fragmentation::FragmentationV1;
+pub use fragmentation::fragmentation;
 use leaks::LeaksV1;
+pub use leaks::leaks;
+use lifetimes::LifetimesV1;
 use live::LiveV1;
 use section::Section;
+use stacks::StacksV1;
 use summary::SummaryV1;
 
 /// The version of this format: minor when fields are added, major when one changes.
@@ -52,6 +63,12 @@ pub enum View {
     Leaks(Box<LeaksV1>),
     /// `fragmentation`.
     Fragmentation(Box<FragmentationV1>),
+    /// `stacks`.
+    Stacks(Box<StacksV1>),
+    /// `diff`.
+    Diff(Box<DiffV1>),
+    /// `lifetimes`.
+    Lifetimes(Box<LifetimesV1>),
 }
 
 impl View {
@@ -62,6 +79,9 @@ impl View {
             View::Annotations(view) => view.sections(),
             View::Leaks(view) => view.sections(),
             View::Fragmentation(view) => view.sections(),
+            View::Stacks(view) => view.sections(),
+            View::Diff(view) => view.sections(),
+            View::Lifetimes(view) => view.sections(),
         }
     }
 }

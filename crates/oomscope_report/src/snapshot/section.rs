@@ -15,7 +15,6 @@ pub(crate) enum Section {
     /// Under a title, names from the input with a sentence each.
     Reasons(String, Vec<(String, String)>),
     /// Ready lines: charts and maps, text only.
-    #[expect(dead_code, reason = "charts come next")]
     Picture(Vec<Vec<(Tone, String)>>),
     /// A sentence that limits or explains what stands above; backticks mark code.
     Note(String),
@@ -58,6 +57,10 @@ pub(crate) enum Cell {
     /// Nothing known.
     Unknown,
     Bytes(Bytes),
+    /// More bytes, or fewer.
+    Change(i64),
+    /// Microseconds.
+    Micros(u64),
     Count(u64),
     /// A share of 1.
     Share(f64),
@@ -72,7 +75,15 @@ pub(crate) enum Cell {
 /// Whether a cell's text stands at the right of its column.
 impl Cell {
     pub(crate) fn is_figure(&self) -> bool {
-        matches!(self, Cell::Bytes(_) | Cell::Count(_) | Cell::Share(_) | Cell::Number(_))
+        matches!(
+            self,
+            Cell::Bytes(_)
+                | Cell::Change(_)
+                | Cell::Micros(_)
+                | Cell::Count(_)
+                | Cell::Share(_)
+                | Cell::Number(_)
+        )
     }
 }
 
@@ -87,6 +98,16 @@ pub(crate) fn grouped(count: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `+2.00 MiB`.
+pub(crate) fn change(bytes: i64) -> String {
+    let sign = match bytes.signum() {
+        -1 => "-",
+        0 => "",
+        _ => "+",
+    };
+    format!("{sign}{}", Bytes(bytes.unsigned_abs()))
 }
 
 /// Microseconds as a reader says them: `417 us`, `1.20 ms`, `3.46 s`, `2 min 5 s`.

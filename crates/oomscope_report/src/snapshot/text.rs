@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Entry;
-use super::section::{Cell, Section, Shown, Table, grouped};
+use super::section::{Cell, Section, Shown, Table, change, duration, grouped};
 use crate::TextStyle;
 use crate::layout::{Span, Tone, bar, gap, write_line, write_wrapped};
 use crate::root::{below, folder_of_all};
@@ -167,6 +167,11 @@ fn span(style: TextStyle, cell: &Cell, folder: &str) -> Span {
     match cell {
         Cell::Unknown => style.span(Tone::Faint, "–"),
         Cell::Bytes(bytes) => style.span(Tone::Plain, &bytes.to_string()),
+        Cell::Change(bytes) => {
+            let tone = if *bytes > 0 { Tone::Bad } else { Tone::Good };
+            style.span(tone, &change(*bytes))
+        }
+        Cell::Micros(micros) => style.span(Tone::Plain, &duration(*micros)),
         Cell::Count(count) => style.span(Tone::Plain, &grouped(*count)),
         Cell::Share(share) => style.span(Tone::Plain, &percent(*share)),
         Cell::Bar(share) => bar(style, *share, BAR),

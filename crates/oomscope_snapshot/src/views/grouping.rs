@@ -1,6 +1,6 @@
 //! Sums of blocks by what the user asks for: line, function, stack, category, size, age, ...
 
-use oomscope_model::{Bytes, EventIndex, Phase, Place, StackId};
+use oomscope_model::{Bytes, EventIndex, Frame, Phase, Place, StackId};
 use rustc_hash::FxHashMap;
 
 use super::category::{Reason, Reasons};
@@ -103,6 +103,52 @@ pub struct Group {
 /// What a group is about when no key can be told.
 const NO_USER_FRAME: &str = "no frame of the user's";
 
+/// How labels spell code, so that those of two recordings can be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spelling {
+    /// Files by another name.
+    pub files: FxHashMap<String, String>,
+    /// Whether lines are told apart.
+    pub lines: Lines,
+}
+
+/// Whether lines of one function are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lines {
+    /// They are.
+    #[default]
+    Apart,
+    /// They are one: code moves between runs.
+    Ignored,
+}
+
+impl Spelling {
+    fn file<'f>(&'f self, file: &'f str) -> &'f str {
+        self.files.get(file).map_or(file, String::as_str)
+    }
+
+    fn line(&self, place: &Place) -> String {
+        let file = self.file(&place.file);
+        match self.lines {
+            Lines::Apart => format!("{file}:{}", place.line),
+            Lines::Ignored => self.function(place),
+        }
+    }
+
+    fn function(&self, place: &Place) -> String {
+        let function = place.function.as_deref().unwrap_or("?");
+        format!("{function} ({})", self.file(&place.file))
+    }
+
+    fn frame(&self, frame: &Frame) -> String {
+        let file = self.file(&frame.file);
+        match self.lines {
+            Lines::Apart => format!("{file}:{}:{}", frame.line, frame.function),
+            Lines::Ignored => format!("{file}:{}", frame.function),
+        }
+    }
+}
+
 /// Sums the given blocks of a state, most bytes first.
 pub fn grouped<'b>(
     recording: &Recording<'_>,
@@ -111,8 +157,21 @@ pub fn grouped<'b>(
     blocks: impl IntoIterator<Item = &'b LiveBlock>,
     by: GroupBy,
 ) -> Vec<Group> {
+    spelt_groups(recording, at, state, blocks, by, &Spelling::default())
+}
+
+/// As [`grouped`], with labels in the given spelling.
+pub(super) fn spelt_groups<'b>(
+    recording: &Recording<'_>,
+    at: crate::At,
+    state: &State,
+    blocks: impl IntoIterator<Item = &'b LiveBlock>,
+    by: GroupBy,
+    spelling: &Spelling,
+) -> Vec<Group> {
     let past = recording.past(at, state);
-    let keys = Keys { recording, past: &past, state, by, now: recording.history().time(at) };
+    let now = recording.history().time(at);
+    let keys = Keys { recording, past: &past, state, by, now, spelling };
     let categories = recording.categories();
     let mut groups: FxHashMap<String, Building> = FxHashMap::default();
     let mut by_stack: FxHashMap<StackId, String> = FxHashMap::default();
@@ -169,16 +228,18 @@ fn heaviest<K: Copy + Ord>(sums: &FxHashMap<K, Bytes>) -> Option<K> {
     sums.iter().max_by_key(|(key, bytes)| (**bytes, std::cmp::Reverse(**key))).map(|(key, _)| *key)
 }
 
+/// What blocks are called.
 pub(super) struct Keys<'a> {
     pub(super) recording: &'a Recording<'a>,
     pub(super) past: &'a Past<'a>,
     pub(super) state: &'a State,
     pub(super) by: GroupBy,
     pub(super) now: u32,
+    pub(super) spelling: &'a Spelling,
 }
 
 impl Keys<'_> {
-    fn depends_on_stack_alone(&self) -> bool {
+    pub(super) fn depends_on_stack_alone(&self) -> bool {
         matches!(
             self.by,
             GroupBy::Line | GroupBy::Function | GroupBy::File | GroupBy::Module | GroupBy::Stack
@@ -188,16 +249,15 @@ impl Keys<'_> {
     /// The key of a block, in words.
     pub(super) fn label(&self, block: &LiveBlock) -> String {
         let summary = self.past.summary(block.stack);
-        let of_place = |text: fn(&Place) -> String| {
-            summary.place.as_ref().map_or_else(|| NO_USER_FRAME.to_owned(), text)
+        let spelling = self.spelling;
+        let of_place = |text: fn(&Spelling, &Place) -> String| {
+            let place = summary.place.as_ref();
+            place.map_or_else(|| NO_USER_FRAME.to_owned(), |place| text(spelling, place))
         };
         match self.by {
-            GroupBy::Line => of_place(Place::to_string),
-            GroupBy::Function => of_place(|place| {
-                let function = place.function.as_deref().unwrap_or("?");
-                format!("{function} ({})", place.file)
-            }),
-            GroupBy::File => of_place(|place| place.file.clone()),
+            GroupBy::Line => of_place(Spelling::line),
+            GroupBy::Function => of_place(Spelling::function),
+            GroupBy::File => of_place(|spelling, place| spelling.file(&place.file).to_owned()),
             GroupBy::Module => {
                 let module = self.recording.module_label(block.stack);
                 module.unwrap_or_else(|| "outside any module".to_owned())
@@ -223,7 +283,7 @@ impl Keys<'_> {
             .snapshot()
             .stacks
             .frames_of(stack)
-            .map(|frame| format!("{}:{}:{}", frame.file, frame.line, frame.function))
+            .map(|frame| self.spelling.frame(frame))
             .collect();
         if frames.is_empty() {
             return "no stack recorded".to_owned();

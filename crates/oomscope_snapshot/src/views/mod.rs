@@ -2,27 +2,36 @@
 
 mod annotations;
 mod category;
+mod diff;
+mod fragmentation;
 mod grouping;
 mod label;
-mod fragmentation;
 mod leaks;
+mod lifetimes;
 mod live;
 mod moment;
+mod same_files;
 mod selection;
+mod spans;
+mod stack_sums;
 mod summary;
 
 pub use annotations::{LabelKind, LabelRow, LabelTable, annotations};
 pub use category::{Category, Reason};
+pub use diff::{Change, Difference, Fate, Side, difference};
 pub use fragmentation::{
     FailedRequest, Fragmentation, FragmentationVerdict, FreePool, NotTheCause, Pin, PinnedBy,
     SizeClass, fragmentation,
 };
-pub use grouping::{Group, GroupBy, Tally, grouped};
+pub use grouping::{Group, GroupBy, Lines, Spelling, Tally, grouped};
 pub use leaks::{
-    AgeClass, Course, Forecast, LeakError, LeakGroup, LeakOptions, Leaks, StepsBy, StepsFrom, Trend,
-    Verdict, Why, leaks,
+    AgeClass, Course, Forecast, LeakError, LeakGroup, LeakOptions, Leaks, StepsBy, StepsFrom,
+    Trend, Verdict, Why, leaks,
 };
+pub use lifetimes::{Bucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED, lifetimes};
 pub use live::{LiveSet, live_set};
 pub use moment::{MomentChoice, MomentError, Point};
 pub use selection::{PoolChoice, Selection, StackSet};
+pub use spans::{BlockSpan, CounterSample, Spans, spans};
+pub use stack_sums::{Scope, StackSum, StackSums, stack_sums};
 pub use summary::{Summary, summary};

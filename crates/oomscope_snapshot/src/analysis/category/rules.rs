@@ -41,6 +41,7 @@ impl CategoryRules {
     pub(super) fn by_stack(&self, stacks: &Stacks) -> Vec<Option<u32>> {
         let of_frame: Vec<Option<u32>> = stacks
             .frames()
+            .iter()
             .map(|frame| {
                 let text = format!("{}:{} {}", frame.file, frame.line, frame.function);
                 self.rules.iter().position(|(_, rule)| rule.is_match(&text)).map(|it| it as u32)

@@ -8,7 +8,7 @@ use super::trend::{Course, Trend, course, trend};
 use super::{GroupBy, Tally};
 use crate::analysis::Recording;
 use crate::analysis::past::Past;
-use crate::views::grouping::Keys;
+use crate::views::grouping::{Keys, Spelling};
 use crate::{Life, LiveBlock, State};
 
 /// Floors of this many steps, over all groups, are worked out; the largest groups have them.
@@ -68,7 +68,8 @@ pub(super) fn groups(
     since: usize,
     by: GroupBy,
 ) -> Vec<LeakGroup> {
-    let keys = Keys { recording, past, state, by, now: past.until };
+    let spelling = Spelling::default();
+    let keys = Keys { recording, past, state, by, now: past.until, spelling: &spelling };
     let last = past.periods().starts.len() as u32;
     let mut groups: FxHashMap<String, Building> = FxHashMap::default();
     let mut labels: FxHashMap<StackId, String> = FxHashMap::default();
