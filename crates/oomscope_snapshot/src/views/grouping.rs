@@ -156,16 +156,16 @@ fn heaviest<K: Copy + Ord>(sums: &FxHashMap<K, Bytes>) -> Option<K> {
     sums.iter().max_by_key(|(key, bytes)| (**bytes, std::cmp::Reverse(**key))).map(|(key, _)| *key)
 }
 
-struct Keys<'a> {
-    recording: &'a Recording<'a>,
-    past: &'a Past<'a>,
-    state: &'a State,
-    by: GroupBy,
-    now: u32,
+pub(super) struct Keys<'a> {
+    pub(super) recording: &'a Recording<'a>,
+    pub(super) past: &'a Past<'a>,
+    pub(super) state: &'a State,
+    pub(super) by: GroupBy,
+    pub(super) now: u32,
 }
 
 impl Keys<'_> {
-    fn depends_on_stack_alone(&self) -> bool {
+    pub(super) fn depends_on_stack_alone(&self) -> bool {
         matches!(
             self.by,
             GroupBy::Line
@@ -177,7 +177,7 @@ impl Keys<'_> {
         )
     }
 
-    fn label(&self, block: &LiveBlock) -> String {
+    pub(super) fn label(&self, block: &LiveBlock) -> String {
         let summary = self.past.summary(block.stack);
         let of_place = |text: fn(&Place) -> String| {
             summary.place.as_ref().map_or_else(|| NO_USER_FRAME.to_owned(), text)
