@@ -15,6 +15,11 @@ pub(crate) enum SnapshotVerb {
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
+    /// What was allocated, reserved and cached over time, or groups of blocks as bands.
+    Timeline(super::timeline::TimelineArguments),
+    /// The memory map at a moment (`--at`): every segment, its blocks and holes; by default right
+    /// before the failure, else at the dump.
+    Segments(super::segments::SegmentsArguments),
 }
 
 /// What every verb that reads snapshots takes.

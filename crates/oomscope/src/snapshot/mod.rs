@@ -4,7 +4,9 @@ pub(crate) mod arguments;
 mod live;
 mod load;
 mod parallel;
+mod segments;
 mod summary;
+mod timeline;
 mod views;
 
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
     match verb {
         SnapshotVerb::Summary(arguments) => summary::run(arguments, color),
         SnapshotVerb::Peak(arguments) => live::run(arguments, MomentChoice::Peak, color),
+        SnapshotVerb::Timeline(arguments) => timeline::run(arguments, color),
+        SnapshotVerb::Segments(arguments) => segments::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use oomscope_model::{DeviceId, Frame, FrameOrigin, Problem};
-use oomscope_report::snapshot::{Entry, Form, View, render};
+use oomscope_report::snapshot::{Entry, Form, View, render, render_svg};
 use oomscope_report::{Charset, Detail};
 use oomscope_snapshot::views::{MomentChoice, Point, Selection, StackSet};
 use oomscope_snapshot::{Recording, Snapshot};
@@ -45,6 +45,15 @@ pub(crate) fn collect(
     default: MomentChoice,
     view: impl Fn(&Subject) -> View + Sync,
 ) -> (Vec<Entry>, Vec<Problem>) {
+    try_collect(arguments, default, |subject| Ok(view(subject)))
+}
+
+/// As [`collect`], for views that some devices cannot give.
+pub(crate) fn try_collect(
+    arguments: &SelectionArguments,
+    default: MomentChoice,
+    view: impl Fn(&Subject) -> Result<View, String> + Sync,
+) -> (Vec<Entry>, Vec<Problem>) {
     let results = parallel::map(arguments.files.iter().collect(), |name| {
         of_file(arguments, name, default, &view)
     });
@@ -60,7 +69,7 @@ fn of_file(
     arguments: &SelectionArguments,
     name: &str,
     default: MomentChoice,
-    view: &(impl Fn(&Subject) -> View + Sync),
+    view: &(impl Fn(&Subject) -> Result<View, String> + Sync),
 ) -> (Vec<Entry>, Vec<Problem>) {
     let loaded = match load(name, damage(arguments)) {
         Ok(loaded) => loaded,
@@ -82,7 +91,8 @@ fn of_file(
         let recording = Recording::new(snapshot, device);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
-        Ok(Entry::new(name, device, view(&subject)))
+        let view = view(&subject).map_err(|what| problem(name, what))?;
+        Ok(Entry::new(name, device, view))
     });
     let mut entries = Vec::new();
     for view in views {
@@ -154,6 +164,14 @@ pub(crate) fn print(
     output::deliver(arguments.output.as_deref(), replace(arguments), |out| {
         render(entries, problems, form, &style, out)
     })
+}
+
+/// Writes the views as a picture to where it goes.
+pub(crate) fn print_svg(entries: &[Entry], arguments: &OutputArguments) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    output::deliver(arguments.output.as_deref(), replace(arguments), |out| render_svg(entries, out))
 }
 
 /// What to do with an output file that exists.

@@ -1,12 +1,19 @@
 //! What `oomscope snapshot` shows: each view once as data (JSON), and once as sections, from which
 //! text, Markdown and CSV follow.
 
+mod chart;
 mod csv;
 mod live;
 mod markdown;
 mod section;
+mod segments;
 mod summary;
+mod svg;
+mod svg_map;
+mod svg_timeline;
 mod text;
+mod timeline;
+mod timeline_csv;
 mod wire;
 
 use std::io::{self, Write};
@@ -19,11 +26,16 @@ use crate::TextStyle;
 use crate::json::{schema_of, write_json};
 use crate::wire::Tool;
 pub use live::live;
+pub use segments::{Blocks, segments};
 pub use summary::summary;
+pub use svg::render_svg;
+pub use timeline::timeline;
 
 use live::LiveV1;
 use section::Section;
+use segments::SegmentsV1;
 use summary::SummaryV1;
+use timeline::TimelineV1;
 
 /// The version of this format: minor when fields are added, major when one changes.
 const SCHEMA_VERSION: &str = "1.0";
@@ -37,6 +49,10 @@ pub enum View {
     Summary(Box<SummaryV1>),
     /// `peak` and `at`.
     Live(Box<LiveV1>),
+    /// `timeline`.
+    Timeline(Box<TimelineV1>),
+    /// `segments`.
+    Segments(Box<SegmentsV1>),
 }
 
 impl View {
@@ -44,6 +60,8 @@ impl View {
         match self {
             View::Summary(view) => view.sections(),
             View::Live(view) => view.sections(),
+            View::Timeline(view) => view.sections(),
+            View::Segments(view) => view.sections(),
         }
     }
 }

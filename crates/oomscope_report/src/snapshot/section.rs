@@ -13,7 +13,6 @@ pub(crate) enum Section {
     /// A table under a title. The first table of a view is what CSV writes.
     Table(Table),
     /// Ready lines: charts and maps, text only.
-    #[expect(dead_code, reason = "charts come next")]
     Picture(Vec<Vec<(Tone, String)>>),
     /// A sentence that limits or explains what stands above; backticks mark code.
     Note(String),

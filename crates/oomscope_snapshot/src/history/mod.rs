@@ -13,8 +13,8 @@ mod state;
 mod timeline;
 
 pub(crate) use layout::Layout;
-pub(crate) use reservation::Reservation;
 pub use layout::SegmentRange;
+pub(crate) use reservation::Reservation;
 pub use state::{At, LiveBlock, State, state_at};
 pub use timeline::{Timeline, counters};
 

@@ -113,8 +113,7 @@ impl<F: Fn(&SegmentRange) -> bool> Walk<F> {
             let ranges = ranges.iter().filter(|range| (self.selected)(range));
             ranges.fold(0, |sum, range| sum.saturating_add(range.total.0))
         };
-        self.reserved =
-            self.reserved.saturating_add(sum(&after)).saturating_sub(sum(&before));
+        self.reserved = self.reserved.saturating_add(sum(&after)).saturating_sub(sum(&before));
         for range in before.iter().chain(&after) {
             self.set_edges_at(range.addr);
             self.set_edges_at(range.end());
@@ -134,9 +133,8 @@ impl<F: Fn(&SegmentRange) -> bool> Walk<F> {
     }
 
     fn set_edges_at(&mut self, addr: u64) {
-        let chosen = |range: Option<&SegmentRange>| {
-            range.filter(|range| (self.selected)(range)).copied()
-        };
+        let chosen =
+            |range: Option<&SegmentRange>| range.filter(|range| (self.selected)(range)).copied();
         let before = addr.checked_sub(1).and_then(|last| chosen(self.layout.range_of(last)));
         let ends = before.is_some_and(|range| range.end() == addr);
         let starts = chosen(self.layout.range_of(addr)).is_some_and(|range| range.addr == addr);

@@ -36,7 +36,9 @@ pub(super) fn bands(
     let moves = moves(lives.iter().copied(), recording.history().events);
     let mut extremes = vec![(u64::MAX, 0_u64); labels.len()];
     sweep(&moves, lives, &group_of, labels.len(), |group, event, bytes, before| {
-        if event < window.end && let Some((min, max)) = extremes.get_mut(group) {
+        if event < window.end
+            && let Some((min, max)) = extremes.get_mut(group)
+        {
             // What it was when the window began counts as well.
             let seen = if event > window.start { [before, bytes] } else { [bytes, bytes] };
             *min = seen.into_iter().fold(*min, u64::min);
@@ -188,9 +190,8 @@ impl Labels {
         label: impl Fn(&Life) -> String,
     ) -> Vec<u32> {
         let mut known: FxHashMap<K, u32> = FxHashMap::default();
-        let index = |life: &&Life| {
-            *known.entry(key(life)).or_insert_with(|| self.index(label(life)))
-        };
+        let index =
+            |life: &&Life| *known.entry(key(life)).or_insert_with(|| self.index(label(life)));
         lives.iter().map(index).collect()
     }
 }

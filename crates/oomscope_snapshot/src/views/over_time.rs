@@ -176,10 +176,7 @@ pub fn over_time(
     })
 }
 
-fn window(
-    recording: &Recording<'_>,
-    options: &OverTimeOptions,
-) -> Result<Range<u32>, MomentError> {
+fn window(recording: &Recording<'_>, options: &OverTimeOptions) -> Result<Range<u32>, MomentError> {
     let event_of = |choice: Option<MomentChoice>| -> Result<Option<u32>, MomentError> {
         let Some(choice) = choice else { return Ok(None) };
         Ok(recording.point(choice)?.event.map(|event| event.0))
@@ -264,7 +261,8 @@ fn cut(clock: &Clock, events: &Range<u32>, options: &OverTimeOptions) -> Cut {
     let last = events.end.saturating_sub(1);
     let times = clock.since_start(events.start).zip(clock.since_start(last));
     let span = times.filter(|(first, last)| last > first);
-    let bucket = |range: Range<u32>| Bucket { start_us: clock.since_start(range.start), events: range };
+    let bucket =
+        |range: Range<u32>| Bucket { start_us: clock.since_start(range.start), events: range };
     let axis = match (options.axis, span) {
         (Some(Axis::Time) | None, Some(_)) => Axis::Time,
         _ => Axis::Events,

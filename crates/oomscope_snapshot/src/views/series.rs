@@ -38,11 +38,8 @@ struct Extremes {
 
 impl Extremes {
     fn with(self, other: Extremes) -> Extremes {
-        let (max, max_at) = if other.max > self.max {
-            (other.max, other.max_at)
-        } else {
-            (self.max, self.max_at)
-        };
+        let (max, max_at) =
+            if other.max > self.max { (other.max, other.max_at) } else { (self.max, self.max_at) };
         Extremes { min: self.min.min(other.min), max, max_at }
     }
 }
