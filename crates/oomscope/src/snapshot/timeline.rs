@@ -36,7 +36,8 @@ pub(crate) struct TimelineArguments {
     /// Where it ends, inclusive.
     #[arg(long, value_name = "MOMENT")]
     pub(crate) to: Option<MomentChoice>,
-    /// What the width measures; time where it was recorded.
+    /// What the width measures; by default time where it was recorded, unless nearly all happens in
+    /// a small part of it.
     #[arg(long, value_enum)]
     pub(crate) axis: Option<AxisName>,
     /// Level of detail: buckets, each with its first, least, most and last; 0 for every event

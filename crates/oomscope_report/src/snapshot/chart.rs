@@ -185,7 +185,8 @@ fn chart(view: &TimelineV1, key: Line, layers: &[Layer], rows: usize, columns: u
         }
         lines.push(line);
     }
-    lines.extend(axis(view, columns));
+    let labelled = if rows == TALL { Labelled::Yes } else { Labelled::No };
+    lines.extend(axis(view, columns, labelled));
     lines
 }
 
@@ -213,8 +214,15 @@ fn cell(layers: &[Layer], column: usize, row: usize, rows: usize, top: u64) -> (
     covering.or_else(lowest).map_or((Tone::Plain, ' '), |layer| (layer.tone, layer.fill))
 }
 
+/// Whether marks are named: once is enough.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Labelled {
+    Yes,
+    No,
+}
+
 /// The axis with its marks, its ends, and what the marks are.
-fn axis(view: &TimelineV1, columns: usize) -> Vec<Line> {
+fn axis(view: &TimelineV1, columns: usize, labelled: Labelled) -> Vec<Line> {
     let marks = view.marks();
     let buckets = view.buckets.event.len().max(1);
     let column_of = |mark: &Mark| {
@@ -238,9 +246,9 @@ fn axis(view: &TimelineV1, columns: usize) -> Vec<Line> {
     let room = columns.saturating_sub(start.chars().count());
     let mut lines = vec![line];
     let mut labels: Vec<(usize, String, Tone)> = Vec::new();
-    // The peak may be at the failure; a label that would run into another is left out.
+    // A label that would run into another is left out: failures come first.
     let mut ordered: Vec<&Mark> = marks.iter().collect();
-    ordered.sort_by_key(|mark| mark.is_failure);
+    ordered.sort_by_key(|mark| !mark.is_failure);
     for mark in ordered {
         let column = column_of(mark);
         let tone = if mark.is_failure { Tone::Bad } else { Tone::Strong };
@@ -254,8 +262,9 @@ fn axis(view: &TimelineV1, columns: usize) -> Vec<Line> {
         }
         labels.push((column, mark.label.clone(), tone));
     }
-    lines.push(placed(&labels, columns));
-    lines.retain(|line| !line.is_empty());
+    if labelled == Labelled::Yes && !labels.is_empty() {
+        lines.push(placed(&labels, columns));
+    }
     lines.push(vec![(Tone::Faint, format!("{:GUTTER$}{start}{end:>room$}", ""))]);
     lines
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::View;
 use super::section::{Cell, Column, Section, Shown, Table, column, duration};
+use super::text::percent;
 use super::wire::{CountersV1, PointV1};
+use crate::TextStyle;
 use crate::wire::PlaceV1;
 
 /// The memory map of a device.
@@ -208,8 +210,9 @@ impl TotalV1 {
     }
 }
 
-/// Columns of a segment's strip.
-const STRIP: usize = 24;
+/// Columns of a segment's strip, at least and at most.
+const NARROWEST: usize = 12;
+const WIDEST: usize = 40;
 
 impl SegmentsV1 {
     pub(super) fn sections(&self) -> Vec<Section> {
@@ -241,19 +244,47 @@ impl SegmentsV1 {
 
     fn key(&self) -> String {
         let selected = if self.has_selection { ", x selected" } else { "" };
-        let unmapped = if self.segments.iter().any(|segment| segment.unmapped_after.is_some()) {
-            "; unmapped is address space of an expandable segment, not memory"
+        let unmapped = if self.segments.iter().any(|segment| self.shows_unmapped(segment)) {
+            ", … unmapped address space follows"
         } else {
             ""
         };
         format!("map: █ in use, ▓▒░ partly, · free, w waits for a stream{selected}{unmapped}")
     }
 
+    /// Order by address shows what lies between ranges.
+    fn shows_unmapped(&self, segment: &SegmentV1) -> bool {
+        self.sort == "address" && segment.unmapped_after.is_some()
+    }
+
+    /// What the other columns of the table leave of a line.
+    fn strip_columns(&self) -> usize {
+        let widest = |text: fn(&SegmentV1) -> String| {
+            self.segments.iter().map(|segment| text(segment).chars().count()).max().unwrap_or(0)
+        };
+        let others = [
+            widest(|segment| format!("{:x}", segment.address)).max("address".len()),
+            widest(|segment| Bytes(segment.size).to_string()).max("size".len()),
+            widest(|segment| percent(segment.used())).max("used".len()),
+            widest(|segment| Bytes(segment.largest_hole).to_string()).max("largest hole".len()),
+            widest(|segment| segment.pool.clone()).max("pool".len()),
+        ];
+        // Two blanks before the line and after each column; one for what follows the strip.
+        let taken = 2 + others.iter().map(|width| width + 2).sum::<usize>() + 1;
+        TextStyle::default().columns().saturating_sub(taken).clamp(NARROWEST, WIDEST)
+    }
+
+    fn strip(&self, segment: &SegmentV1, columns: usize) -> String {
+        let mut strip = strip(segment, columns, self.has_selection);
+        if self.shows_unmapped(segment) {
+            strip.push('…');
+        }
+        strip
+    }
+
     fn segments_table(&self) -> Table {
-        let shown_if = |wanted: bool| if wanted { Shown::Everywhere } else { Shown::InFiles };
         let in_files = |name| Column { name, shown: Shown::InFiles };
-        let has_streams = self.totals.iter().any(|total| total.stream != 0);
-        let is_by_address = self.sort == "address";
+        let columns = self.strip_columns();
         let mut rows = Vec::new();
         for segment in &self.segments {
             rows.push(vec![
@@ -263,7 +294,7 @@ impl SegmentsV1 {
                 Cell::Bytes(Bytes(segment.largest_hole)),
                 Cell::Text(segment.pool.clone()),
                 Cell::Text(stream(segment.stream)),
-                Cell::Text(strip(segment, self.has_selection)),
+                Cell::Text(self.strip(segment, columns)),
                 Cell::Text(if segment.expandable { "yes" } else { "no" }.to_owned()),
                 Cell::Bytes(Bytes(segment.allocated)),
                 Cell::Bytes(Bytes(segment.pending_free)),
@@ -273,7 +304,6 @@ impl SegmentsV1 {
                 segment.unmapped_after.map_or(Cell::Unknown, |bytes| Cell::Bytes(Bytes(bytes))),
             ]);
         }
-        let has_unmapped = self.segments.iter().any(|segment| segment.unmapped_after.is_some());
         Table {
             title: format!("Segments by {}", self.sort),
             rows,
@@ -283,7 +313,7 @@ impl SegmentsV1 {
                 column("used"),
                 column("largest hole"),
                 column("pool"),
-                Column { name: "stream", shown: shown_if(has_streams) },
+                in_files("stream"),
                 Column { name: "map", shown: Shown::ToPeople },
                 in_files("expandable"),
                 in_files("allocated"),
@@ -291,7 +321,7 @@ impl SegmentsV1 {
                 in_files("free"),
                 in_files("waste"),
                 in_files("holes"),
-                Column { name: "unmapped after", shown: shown_if(has_unmapped && is_by_address) },
+                in_files("unmapped after"),
             ],
             left_out: (self.segments_left_out > 0)
                 .then_some((self.segments_left_out, Bytes(self.bytes_left_out))),
@@ -396,13 +426,13 @@ struct Share {
     selected: f64,
 }
 
-/// The segment from its start to its end in [`STRIP`] characters.
-fn strip(segment: &SegmentV1, has_selection: bool) -> String {
-    let mut shares = [Share::default(); STRIP];
-    let scale = STRIP as f64 / segment.size.max(1) as f64;
+/// The segment from its start to its end.
+fn strip(segment: &SegmentV1, columns: usize, has_selection: bool) -> String {
+    let mut shares = vec![Share::default(); columns];
+    let scale = columns as f64 / segment.size.max(1) as f64;
     for block in segment.drawn.iter().filter(|block| block.state != "free") {
         let start = block.address.saturating_sub(segment.address) as f64 * scale;
-        let end = (start + block.size as f64 * scale).min(STRIP as f64);
+        let end = (start + block.size as f64 * scale).min(columns as f64);
         for (column, share) in shares.iter_mut().enumerate().skip(start as usize) {
             let part = end.min(column as f64 + 1.0) - start.max(column as f64);
             if part <= 0.0 {

@@ -30,6 +30,11 @@ const CATEGORIES: [(&str, &str); 8] = [
 ];
 const WAITING: &str = "c8";
 
+/// The class that colours a category.
+pub(super) fn category_class(name: &str) -> Option<&'static str> {
+    CATEGORIES.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
+}
+
 /// Draws a map below `top`; returns the height that it takes.
 pub(super) fn draw(body: &mut String, top: f64, view: &SegmentsV1, heading: &str) -> f64 {
     let headline = format!(
@@ -164,8 +169,7 @@ fn draw_blocks(
     let class = if largest.state == "pending-free" {
         WAITING
     } else {
-        let known = CATEGORIES.iter().find(|(name, _)| largest.category == Some(*name));
-        known.map_or("c9", |(_, class)| class)
+        largest.category.and_then(category_class).unwrap_or("c9")
     };
     let is_dim = has_selection && !blocks.iter().any(|block| block.selected);
     let dim = if is_dim { " dim" } else { "" };

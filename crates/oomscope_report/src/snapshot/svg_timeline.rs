@@ -7,6 +7,7 @@ use oomscope_model::Bytes;
 use super::chart::title;
 use super::section::{duration, grouped};
 use super::svg::{Anchor, MARGIN, PALETTE, WIDTH, escaped, headings, shortened, text};
+use super::svg_map::category_class;
 use super::timeline::{SeriesV1, TimelineV1};
 
 /// The plot's left and right edges, and its height.
@@ -103,7 +104,7 @@ impl Plot {
 
     /// Lines at round figures: a power of two apart.
     fn grid(&self, body: &mut String) {
-        let step = (self.most / 5).max(1).checked_next_power_of_two().unwrap_or(u64::MAX);
+        let step = (self.most / 7).max(1).checked_next_power_of_two().unwrap_or(u64::MAX);
         for bytes in (0..).map(|index: u64| index.saturating_mul(step)) {
             let y = self.y(bytes);
             let class = if bytes == 0 { "axis" } else { "grid" };
@@ -179,15 +180,17 @@ impl Plot {
     fn bands(&self, body: &mut String, view: &TimelineV1, key: &mut Vec<(String, String)>) {
         let mut below = vec![0_u64; self.buckets];
         for (band, colour) in view.bands().zip((0..PALETTE - 1).cycle()) {
+            let of_category = category_class(&band.name).filter(|_| view.by == Some("category"));
             let colour = if band.kind == "rest" { PALETTE - 1 } else { colour };
+            let class = of_category.map_or_else(|| format!("c{colour}"), str::to_owned);
             let tops: Vec<u64> = below
                 .iter()
                 .zip(band.stackable())
                 .map(|(below, own)| below.saturating_add(*own))
                 .collect();
-            self.area(body, &tops, Some(&below), &format!("c{colour}"), &tooltip(band));
+            self.area(body, &tops, Some(&below), &class, &tooltip(band));
             key.push((
-                format!("c{colour}"),
+                class,
                 format!("{} · at most {}", shortened(&band.name, 40), Bytes(band.peak)),
             ));
             below = tops;

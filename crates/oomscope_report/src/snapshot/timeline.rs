@@ -213,11 +213,12 @@ impl TimelineV1 {
         let span =
             self.end_us.zip(self.buckets.start_us.as_ref().and_then(|it| it.first().copied()));
         let span = span.and_then(|(end, start)| end.checked_sub(start)).filter(|span| *span > 0);
-        let span = span.map_or_else(String::new, |span| format!(" over {}", duration(span)));
+        let span = span.map_or_else(String::new, |span| format!(", {}", duration(span)));
         let peak = self.peak.as_ref().map_or_else(String::new, |peak| {
-            let place = peak.at.words();
-            let place = place.trim_start_matches("after ").trim_start_matches("at the peak ");
-            format!("; at most {} allocated at {place}", Bytes(peak.allocated))
+            let event = peak.at.event.map_or(0, u64::from);
+            let time = peak.at.since_start_us.map(|micros| format!(" ({})", duration(micros)));
+            let time = time.unwrap_or_default();
+            format!("; peak {} allocated at event {}{time}", Bytes(peak.allocated), grouped(event))
         });
         Some(format!("{events}{span}{peak}"))
     }

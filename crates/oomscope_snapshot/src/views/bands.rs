@@ -34,25 +34,21 @@ pub(super) fn bands(
 ) -> Vec<BandSteps> {
     let (group_of, labels) = grouped(recording, point, lives, by);
     let moves = moves(lives.iter().copied(), recording.history().events);
-    let mut extremes = vec![(u64::MAX, 0_u64); labels.len()];
-    sweep(&moves, lives, &group_of, labels.len(), |group, event, bytes, before| {
-        if event < window.end
-            && let Some((min, max)) = extremes.get_mut(group)
-        {
-            // What it was when the window began counts as well.
-            let seen = if event > window.start { [before, bytes] } else { [bytes, bytes] };
-            *min = seen.into_iter().fold(*min, u64::min);
-            *max = if event > window.start { (*max).max(before).max(bytes) } else { bytes };
+    let mut spans = vec![Spans::default(); labels.len()];
+    sweep(&moves, lives, &group_of, labels.len(), |group, event, bytes| {
+        if let Some(spans) = spans.get_mut(group) {
+            spans.change(event, bytes, window);
         }
     });
-    let mut order: Vec<(usize, u64, u64)> =
-        extremes.iter().zip(0..).map(|(&(min, max), group)| (group, min, max)).collect();
     let label = |group: usize| labels.get(group).map_or("", String::as_str);
-    order.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| label(a.0).cmp(label(b.0))));
+    let mut order: Vec<(usize, Spans)> =
+        spans.into_iter().map(|spans| spans.until(window.end, window)).enumerate().collect();
+    order.sort_by(|a, b| b.1.peak.cmp(&a.1.peak).then_with(|| label(a.0).cmp(label(b.0))));
     let has_rest = order.len() > top;
     order.truncate(top);
     order.sort_by(|a, b| {
-        b.1.cmp(&a.1).then_with(|| b.2.cmp(&a.2)).then_with(|| label(a.0).cmp(label(b.0)))
+        let steadiness = b.1.steadiness().total_cmp(&a.1.steadiness());
+        steadiness.then_with(|| b.1.peak.cmp(&a.1.peak)).then_with(|| label(a.0).cmp(label(b.0)))
     });
     let mut band_of = vec![order.len() as u32; labels.len()];
     for ((group, ..), band) in order.iter().zip(0_u32..) {
@@ -66,7 +62,7 @@ pub(super) fn bands(
         .collect();
     let count = order.len() + usize::from(has_rest);
     let mut changes: Vec<Vec<(u32, u64)>> = vec![vec![(0, 0)]; count];
-    sweep(&moves, lives, &group_of, count, |band, event, bytes, _| {
+    sweep(&moves, lives, &group_of, count, |band, event, bytes| {
         let Some(changes) = changes.get_mut(band) else { return };
         match changes.last_mut() {
             Some(last) if last.0 == event => last.1 = bytes,
@@ -85,27 +81,58 @@ pub(super) fn bands(
         .collect()
 }
 
-/// Calls `seen(group, event, bytes, bytes before)` at each change of a group, in order. What is
+/// What a group did in the window so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spans {
+    peak: u64,
+    /// Bytes times events.
+    area: u128,
+    /// Since which event it has `bytes`.
+    since: u32,
+    bytes: u64,
+}
+
+impl Spans {
+    fn change(&mut self, event: u32, bytes: u64, window: &Range<u32>) {
+        *self = Spans { since: event, bytes, ..self.until(event, window) };
+    }
+
+    fn until(mut self, event: u32, window: &Range<u32>) -> Spans {
+        let start = self.since.max(window.start);
+        let events = event.min(window.end).saturating_sub(start);
+        if events > 0 {
+            self.peak = self.peak.max(self.bytes);
+            self.area += u128::from(self.bytes) * u128::from(events);
+        }
+        self
+    }
+
+    /// The mean by the peak: 1 for what never changes.
+    fn steadiness(&self) -> f64 {
+        if self.peak == 0 { 0.0 } else { self.area as f64 / self.peak as f64 }
+    }
+}
+
+/// Calls `seen(group, event, bytes)` at each change of a group, in order. What is
 /// older than the first event counts as its doing.
 fn sweep(
     moves: &[Move],
     lives: &[&Life],
     group_of: &[u32],
     groups: usize,
-    mut seen: impl FnMut(usize, u32, u64, u64),
+    mut seen: impl FnMut(usize, u32, u64),
 ) {
     let mut sums = vec![0_u64; groups];
     for next in moves {
         let index = next.life as usize;
         let (Some(life), Some(&group)) = (lives.get(index), group_of.get(index)) else { continue };
         let Some(sum) = sums.get_mut(group as usize) else { continue };
-        let before = *sum;
         *sum = if next.is_birth {
-            before.saturating_add(life.size.0)
+            sum.saturating_add(life.size.0)
         } else {
-            before.saturating_sub(life.size.0)
+            sum.saturating_sub(life.size.0)
         };
-        seen(group as usize, next.time.saturating_sub(1), *sum, before);
+        seen(group as usize, next.time.saturating_sub(1), *sum);
     }
 }
 

@@ -49,7 +49,7 @@ pub struct OverTimeOptions {
     pub from: Option<MomentChoice>,
     /// Where it ends, inclusive; the last event without it.
     pub to: Option<MomentChoice>,
-    /// The axis; time where it was recorded without it.
+    /// The axis; without it, time where it was recorded and events are spread over it.
     pub axis: Option<Axis>,
     /// Buckets at most; `None` for each event by itself.
     pub points: Option<usize>,
@@ -264,7 +264,8 @@ fn cut(clock: &Clock, events: &Range<u32>, options: &OverTimeOptions) -> Cut {
     let bucket =
         |range: Range<u32>| Bucket { start_us: clock.since_start(range.start), events: range };
     let axis = match (options.axis, span) {
-        (Some(Axis::Time) | None, Some(_)) => Axis::Time,
+        (Some(Axis::Time), Some(_)) => Axis::Time,
+        (None, Some((first, last))) if is_spread(clock, events, first..last) => Axis::Time,
         _ => Axis::Events,
     };
     let buckets = match (options.points, axis, span) {
@@ -281,6 +282,15 @@ fn cut(clock: &Clock, events: &Range<u32>, options: &OverTimeOptions) -> Cut {
         }
     };
     Cut { axis, start: events.start, buckets, is_exact: options.points.is_none() }
+}
+
+/// Whether events happen in at least a third of the time: else a chart over time shows a wall
+/// after a plain.
+fn is_spread(clock: &Clock, events: &Range<u32>, span: Range<u64>) -> bool {
+    const PARTS: usize = 60;
+    let parts = by_time(clock, events, span, PARTS);
+    let busy = parts.iter().filter(|part| !part.events.is_empty()).count();
+    busy * 3 >= parts.len()
 }
 
 fn by_time(clock: &Clock, events: &Range<u32>, span: Range<u64>, points: usize) -> Vec<Bucket> {
