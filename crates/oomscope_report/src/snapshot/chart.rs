@@ -65,10 +65,20 @@ pub(super) fn charts(view: &TimelineV1) -> Vec<Vec<Line>> {
     }
     let others = view.series.iter().filter(|it| !it.is_band());
     for series in others.filter(|it| !drawn.contains(&it.name.as_str())) {
-        let layer = Layer { tone: Tone::Bar, fill: '█', tops: most(series) };
-        let key = vec![(Tone::Heading, title(&series.name).to_owned())];
+        let least = spread(series.least(), columns, u64::min);
+        let layers = [
+            Layer { tone: Tone::Bar, fill: '█', tops: least },
+            Layer { tone: Tone::Faint, fill: '░', tops: most(series) },
+        ];
+        let key = vec![
+            (Tone::Heading, title(&series.name).to_owned()),
+            (Tone::Bar, "   █ ".to_owned()),
+            (Tone::Plain, "least".to_owned()),
+            (Tone::Faint, "   ░ ".to_owned()),
+            (Tone::Plain, "most in a column".to_owned()),
+        ];
         let rows = if charts.is_empty() { TALL } else { LOW };
-        charts.push(chart(view, key, &[layer], rows, columns));
+        charts.push(chart(view, key, &layers, rows, columns));
     }
     charts
 }

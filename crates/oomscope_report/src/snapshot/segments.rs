@@ -211,7 +211,7 @@ impl TotalV1 {
 }
 
 /// Columns of a segment's strip, at least and at most.
-const NARROWEST: usize = 12;
+const NARROWEST: usize = 8;
 const WIDEST: usize = 40;
 
 impl SegmentsV1 {
@@ -263,7 +263,7 @@ impl SegmentsV1 {
             self.segments.iter().map(|segment| text(segment).chars().count()).max().unwrap_or(0)
         };
         let others = [
-            widest(|segment| format!("{:x}", segment.address)).max("address".len()),
+            widest(|segment| format!("{:#x}", segment.address)).max("address".len()),
             widest(|segment| Bytes(segment.size).to_string()).max("size".len()),
             widest(|segment| percent(segment.used())).max("used".len()),
             widest(|segment| Bytes(segment.largest_hole).to_string()).max("largest hole".len()),
@@ -288,7 +288,7 @@ impl SegmentsV1 {
         let mut rows = Vec::new();
         for segment in &self.segments {
             rows.push(vec![
-                Cell::Text(format!("{:x}", segment.address)),
+                Cell::Text(format!("{:#x}", segment.address)),
                 Cell::Bytes(Bytes(segment.size)),
                 Cell::Share(segment.used()),
                 Cell::Bytes(Bytes(segment.largest_hole)),
@@ -341,25 +341,26 @@ impl SegmentsV1 {
                 Cell::Bytes(Bytes(total.largest_hole)),
             ]
         });
-        let shown_if = |wanted: bool| if wanted { Shown::Everywhere } else { Shown::InFiles };
+        let shown_if = |name, wanted: bool| Column {
+            name,
+            shown: if wanted { Shown::Everywhere } else { Shown::InFiles },
+        };
+        // A line has room for six of them: what tells pools apart comes first.
+        let has_streams = self.totals.iter().any(|total| total.stream != 0);
+        let has_pending = self.totals.iter().any(|total| total.pending_free > 0);
+        let is_full = has_streams && has_pending;
         Table {
             title: "Totals".to_owned(),
             rows: rows.collect(),
             columns: vec![
                 column("pool"),
-                Column {
-                    name: "stream",
-                    shown: shown_if(self.totals.iter().any(|total| total.stream != 0)),
-                },
-                column("segments"),
+                shown_if("stream", has_streams),
+                shown_if("segments", !is_full),
                 column("reserved"),
                 column("allocated"),
-                Column {
-                    name: "pending free",
-                    shown: shown_if(self.totals.iter().any(|total| total.pending_free > 0)),
-                },
-                column("free"),
-                column("largest hole"),
+                shown_if("pending free", has_pending),
+                shown_if("free", !is_full),
+                shown_if("largest hole", !has_streams),
             ],
             left_out: None,
         }
@@ -376,7 +377,7 @@ impl SegmentsV1 {
                 };
                 let category = block.category.map(str::to_owned).map_or(Cell::Unknown, Cell::Text);
                 vec![
-                    Cell::Text(format!("{:x}", block.address)),
+                    Cell::Text(format!("{:#x}", block.address)),
                     Cell::Bytes(Bytes(block.size)),
                     Cell::Text(block.state.to_owned()),
                     category,
@@ -384,7 +385,7 @@ impl SegmentsV1 {
                     place,
                     block.requested.map_or(Cell::Unknown, |bytes| Cell::Bytes(Bytes(bytes))),
                     block.event.map_or(Cell::Unknown, |event| Cell::Count(event.into())),
-                    Cell::Text(format!("{:x}", segment.address)),
+                    Cell::Text(format!("{:#x}", segment.address)),
                     Cell::Text(segment.pool.clone()),
                     Cell::Text(stream(segment.stream)),
                     Cell::Text(if block.selected { "yes" } else { "no" }.to_owned()),

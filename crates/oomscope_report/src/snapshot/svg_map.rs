@@ -51,7 +51,7 @@ pub(super) fn draw(body: &mut String, top: f64, view: &SegmentsV1, heading: &str
     }
     y = key(body, y, view);
     for (x, label) in
-        [(MARGIN + 96.0, "address"), (MARGIN + 176.0, "size"), (MARGIN + 226.0, "used")]
+        [(MARGIN + 100.0, "address"), (MARGIN + 176.0, "size"), (MARGIN + 226.0, "used")]
     {
         text(body, x, y, "faint", Anchor::End, label);
     }
@@ -110,9 +110,9 @@ fn key(body: &mut String, y: f64, view: &SegmentsV1) -> f64 {
 fn draw_segment(body: &mut String, y: f64, segment: &SegmentV1, has_selection: bool) {
     let baseline = y + 12.0;
     let used = format!("{:.0} %", segment.used() * 100.0);
-    let address = format!("{:x}", segment.address);
+    let address = format!("{:#x}", segment.address);
     for (x, label) in [
-        (MARGIN + 96.0, address.as_str()),
+        (MARGIN + 100.0, address.as_str()),
         (MARGIN + 176.0, Bytes(segment.size).to_string().as_str()),
         (MARGIN + 226.0, used.as_str()),
     ] {
