@@ -53,6 +53,11 @@ pub(crate) enum SnapshotVerb {
     /// out there before. Temporary: given up before 10 other blocks were handed out. A step is a
     /// turn of the loop that the recorded stacks show; where none shows, churn is per second.
     Lifetimes(super::lifetimes::LifetimesArguments),
+    /// What was allocated, reserved and cached over time, or groups of blocks as bands.
+    Timeline(super::timeline::TimelineArguments),
+    /// The memory map at a moment (`--at`): every segment, its blocks and holes; by default right
+    /// before the failure, else at the dump.
+    Segments(super::segments::SegmentsArguments),
 }
 
 /// What every verb that reads snapshots takes.

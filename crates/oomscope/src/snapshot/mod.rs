@@ -13,7 +13,9 @@ mod load;
 mod origin;
 mod parallel;
 mod stacks;
+mod segments;
 mod summary;
+mod timeline;
 mod views;
 mod write;
 
@@ -37,6 +39,8 @@ pub(crate) fn run(verb: &SnapshotVerb, color: ColorChoice) -> Result<ExitCode> {
         SnapshotVerb::Annotations(arguments) => annotations::run(arguments, color),
         SnapshotVerb::Leaks(arguments) => leaks::run(arguments, color),
         SnapshotVerb::Fragmentation(arguments) => fragmentation::run(arguments, color),
+        SnapshotVerb::Timeline(arguments) => timeline::run(arguments, color),
+        SnapshotVerb::Segments(arguments) => segments::run(arguments, color),
         SnapshotVerb::At(arguments) => live::run(arguments, MomentChoice::OomOrEnd, color),
         SnapshotVerb::Stacks(arguments) => stacks::run(arguments, color),
         SnapshotVerb::Diff(arguments) => diff::run(arguments, color),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use oomscope_model::{DeviceId, Frame, FrameOrigin, Problem};
-use oomscope_report::snapshot::{Entry, Form, View, render};
+use oomscope_report::snapshot::{Entry, Form, View, render, render_svg};
 use oomscope_report::{Charset, Detail};
 use oomscope_snapshot::views::{MomentChoice, Point, Selection, StackSet};
 use oomscope_snapshot::{CategoryRules, Recording, Snapshot};
@@ -170,6 +170,14 @@ pub(crate) fn print(
     output::deliver(arguments.output.as_deref(), replace(arguments), |out| {
         render(entries, problems, form, &style, out)
     })
+}
+
+/// Writes the views as a picture to where it goes.
+pub(crate) fn print_svg(entries: &[Entry], arguments: &OutputArguments) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    output::deliver(arguments.output.as_deref(), replace(arguments), |out| render_svg(entries, out))
 }
 
 /// What to do with an output file that exists.

@@ -3,10 +3,20 @@
 
 use std::io::{self, Write};
 
-use super::Entry;
 use super::section::{Cell, Section, Shown, Table};
+use super::{Entry, View, timeline_csv};
 
 pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
+    let timelines: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.view {
+            View::Timeline(view) => Some((entry.file.as_str(), entry.device, &**view)),
+            _ => None,
+        })
+        .collect();
+    if !timelines.is_empty() {
+        return timeline_csv::write(&timelines, out);
+    }
     let mut writer = csv::Writer::from_writer(out);
     let mut has_header = false;
     for entry in entries {

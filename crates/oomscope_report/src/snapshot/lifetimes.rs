@@ -1,7 +1,7 @@
 //! `lifetimes`: how long blocks live, how much comes and goes, whether freed blocks serve again.
 
 use oomscope_model::Bytes;
-use oomscope_snapshot::views::{Bucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED};
+use oomscope_snapshot::views::{LifetimeBucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -160,7 +160,7 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 impl BucketV1 {
-    fn of(bucket: &Bucket) -> BucketV1 {
+    fn of(bucket: &LifetimeBucket) -> BucketV1 {
         BucketV1 {
             from: bucket.from,
             below: bucket.below,

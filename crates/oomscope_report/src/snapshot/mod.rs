@@ -2,6 +2,7 @@
 //! text, Markdown and CSV follow.
 
 mod annotations;
+mod chart;
 mod csv;
 mod diff;
 mod fragmentation;
@@ -11,8 +12,14 @@ mod live;
 mod markdown;
 mod section;
 mod stacks;
+mod segments;
 mod summary;
+mod svg;
+mod svg_map;
+mod svg_timeline;
 mod text;
+mod timeline;
+mod timeline_csv;
 mod wire;
 
 use std::io::{self, Write};
@@ -31,7 +38,10 @@ pub use live::live;
 pub use stacks::{
     FrameChoice, StackForm, StackOptions, TreeOptions, Weight, render_stacks, stacks,
 };
+pub use segments::{Blocks, segments};
 pub use summary::summary;
+pub use svg::render_svg;
+pub use timeline::timeline;
 
 use annotations::AnnotationsV1;
 use diff::DiffV1;
@@ -43,7 +53,9 @@ use lifetimes::LifetimesV1;
 use live::LiveV1;
 use section::Section;
 use stacks::StacksV1;
+use segments::SegmentsV1;
 use summary::SummaryV1;
+use timeline::TimelineV1;
 
 /// The version of this format: minor when fields are added, major when one changes.
 const SCHEMA_VERSION: &str = "1.0";
@@ -69,6 +81,10 @@ pub enum View {
     Diff(Box<DiffV1>),
     /// `lifetimes`.
     Lifetimes(Box<LifetimesV1>),
+    /// `timeline`.
+    Timeline(Box<TimelineV1>),
+    /// `segments`.
+    Segments(Box<SegmentsV1>),
 }
 
 impl View {
@@ -82,6 +98,8 @@ impl View {
             View::Stacks(view) => view.sections(),
             View::Diff(view) => view.sections(),
             View::Lifetimes(view) => view.sections(),
+            View::Timeline(view) => view.sections(),
+            View::Segments(view) => view.sections(),
         }
     }
 }

@@ -6,12 +6,15 @@
 //! (`record_stream`): in between it counts as active, not as allocated.
 
 mod layout;
+pub(crate) mod moves;
+mod reservation;
 pub(crate) mod rounding;
 mod state;
 mod timeline;
 
 pub(crate) use layout::Layout;
 pub use layout::SegmentRange;
+pub(crate) use reservation::Reservation;
 pub use state::{At, LiveBlock, State, state_at};
 pub use timeline::{Timeline, counters};
 

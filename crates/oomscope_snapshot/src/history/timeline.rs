@@ -2,7 +2,7 @@
 
 use oomscope_model::{Bytes, DeviceId, EventIndex};
 
-use crate::history::{History, history};
+use crate::history::{History, Life, history};
 use crate::snapshot::Snapshot;
 
 /// Bytes after each event, by event index.
@@ -24,9 +24,18 @@ pub fn counters(snapshot: &Snapshot, device: DeviceId) -> Timeline {
 impl History {
     /// The counters after every event; equal to [`History::state_at`] at each.
     pub fn timeline(&self) -> Timeline {
+        let (allocated, active) = self.blocks_by_event(&self.lives);
+        Timeline { allocated, active, reserved: self.reserved_by_event() }
+    }
+
+    /// Bytes in blocks that Python holds, and in those that wait as well, after every event.
+    pub(crate) fn blocks_by_event<'l>(
+        &self,
+        lives: impl IntoIterator<Item = &'l Life>,
+    ) -> (Vec<u64>, Vec<u64>) {
         let mut allocated = vec![0_u64; self.events as usize + 1];
         let mut active = allocated.clone();
-        for life in &self.lives {
+        for life in lives {
             let size = life.size.0;
             change(&mut active, life.born, size);
             change(&mut active, life.completed, size.wrapping_neg());
@@ -35,11 +44,7 @@ impl History {
             let released = life.released.max(life.born).min(life.completed);
             change(&mut allocated, released, size.wrapping_neg());
         }
-        Timeline {
-            allocated: summed(allocated),
-            active: summed(active),
-            reserved: self.reserved_by_event(),
-        }
+        (summed(allocated), summed(active))
     }
 
     fn reserved_by_event(&self) -> Vec<u64> {

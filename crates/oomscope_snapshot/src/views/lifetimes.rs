@@ -71,7 +71,7 @@ pub struct GroupLives {
 
 /// Blocks that lived for `from` and longer, but shorter than `below`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
+pub struct LifetimeBucket {
     /// At least this long.
     pub from: u64,
     /// Shorter than this; `None` for the last one.
@@ -100,7 +100,7 @@ pub struct Lifetimes {
     /// By group, most bytes handed out first.
     pub groups: Vec<GroupLives>,
     /// The blocks that ended, by lifetime in powers of ten.
-    pub histogram: Vec<Bucket>,
+    pub histogram: Vec<LifetimeBucket>,
     /// Blocks, and bytes, that are older than the recording: nobody knows how long they lived.
     pub older: (u64, Bytes),
 }
@@ -380,13 +380,13 @@ fn walk(lives: &[&Life], groups: &[u32], until: u32, of: &mut [Counting], all: &
 }
 
 /// Powers of ten from the shortest to the longest lifetime.
-fn histogram(ended: &[(u64, Bytes)]) -> Vec<Bucket> {
-    let mut buckets: Vec<Bucket> = Vec::new();
+fn histogram(ended: &[(u64, Bytes)]) -> Vec<LifetimeBucket> {
+    let mut buckets: Vec<LifetimeBucket> = Vec::new();
     let class = |lifetime: u64| lifetime.checked_ilog10().map_or(0, |power| power + 1);
     let classes = || ended.iter().map(|(lifetime, _)| class(*lifetime));
     let (Some(low), Some(high)) = (classes().min(), classes().max()) else { return buckets };
     for class in low..=high {
-        buckets.push(Bucket {
+        buckets.push(LifetimeBucket {
             from: if class == 0 { 0 } else { 10_u64.saturating_pow(class - 1) },
             below: 10_u64.checked_pow(class),
             blocks: 0,

@@ -4,6 +4,7 @@ mod annotations;
 mod category;
 mod diff;
 mod fragmentation;
+mod bands;
 mod grouping;
 mod label;
 mod leaks;
@@ -14,6 +15,9 @@ mod same_files;
 mod selection;
 mod spans;
 mod stack_sums;
+mod over_time;
+mod segment_map;
+mod series;
 mod summary;
 
 pub use annotations::{LabelKind, LabelRow, LabelTable, annotations};
@@ -28,10 +32,15 @@ pub use leaks::{
     AgeClass, Course, Forecast, LeakError, LeakGroup, LeakOptions, Leaks, StepsBy, StepsFrom,
     Trend, Verdict, Why, leaks,
 };
-pub use lifetimes::{Bucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED, lifetimes};
+pub use lifetimes::{LifetimeBucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED, lifetimes};
 pub use live::{LiveSet, live_set};
 pub use moment::{MomentChoice, MomentError, Point};
+pub use over_time::{Axis, Band, Bucket, Counter, OverTime, OverTimeOptions, over_time};
+pub use segment_map::{
+    MappedBlock, MappedSegment, PoolTotal, SegmentMap, SegmentOrder, segment_map,
+};
 pub use selection::{PoolChoice, Selection, StackSet};
 pub use spans::{BlockSpan, CounterSample, Spans, spans};
 pub use stack_sums::{Scope, StackSum, StackSums, stack_sums};
+pub use series::{Extent, SeriesTree};
 pub use summary::{Summary, summary};

@@ -116,10 +116,13 @@ impl Selection {
 
     /// The selected segments of a state.
     pub fn segments<'b>(&'b self, state: &'b State) -> impl Iterator<Item = &'b SegmentRange> {
-        state.segments.iter().filter(move |segment| {
-            self.stream.is_none_or(|wanted| wanted == segment.stream)
-                && self.pool.is_none_or(|pool| pool.has(segment))
-        })
+        state.segments.iter().filter(move |segment| self.has_segment(segment))
+    }
+
+    /// Whether a segment is selected: by stream and pool, stacks aside.
+    pub(crate) fn has_segment(&self, segment: &SegmentRange) -> bool {
+        self.stream.is_none_or(|wanted| wanted == segment.stream)
+            && self.pool.is_none_or(|pool| pool.has(segment))
     }
 }
 
