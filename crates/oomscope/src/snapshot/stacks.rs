@@ -115,10 +115,8 @@ pub(crate) fn run(arguments: &StacksArguments, color: ColorChoice) -> Result<Exi
     };
     let view = |subject: &Subject<'_>| {
         let recording = subject.recording;
-        let scope = match wants_window {
-            true => window(arguments, subject)?,
-            false => Scope::Live(subject.point),
-        };
+        let scope =
+            if wants_window { window(arguments, subject)? } else { Scope::Live(subject.point) };
         let sums = views::stack_sums(recording, scope, subject.selection);
         let spans = (other == Some(StackForm::Perfetto)).then(|| {
             views::spans(recording, subject.selection, COUNTER_STRETCHES, arguments.slices)
