@@ -115,9 +115,10 @@ pub(crate) fn run(arguments: &StacksArguments, color: ColorChoice) -> Result<Exi
     };
     let view = |subject: &Subject<'_>| -> Result<_, String> {
         let recording = subject.recording;
-        let scope = match wants_window {
-            true => window(arguments, subject).map_err(|error| error.to_string())?,
-            false => Scope::Live(subject.point),
+        let scope = if wants_window {
+            window(arguments, subject).map_err(|error| error.to_string())?
+        } else {
+            Scope::Live(subject.point)
         };
         let sums = views::stack_sums(recording, scope, subject.selection);
         let spans = (other == Some(StackForm::Perfetto)).then(|| {

@@ -275,12 +275,11 @@ impl Counting {
         let sums = &mut self.sums;
         sums.allocations += 1;
         sums.allocated += life.size;
-        match ended {
-            Some(lifetime) => self.ended.push((lifetime, life.size)),
-            None => {
-                sums.live += 1;
-                sums.live_bytes += life.size;
-            }
+        if let Some(lifetime) = ended {
+            self.ended.push((lifetime, life.size));
+        } else {
+            sums.live += 1;
+            sums.live_bytes += life.size;
         }
         if life.allocated_at.is_some_and(|event| period.events.contains(&event.0)) {
             self.in_period += life.size;

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use inferno::flamegraph::{Options, from_lines};
 
+use super::Subject;
 use super::folded::lines;
-use super::{StacksV1, Subject};
 use crate::clean::clean;
 
 /// A picture's rows; what is deeper is one frame.
@@ -29,13 +29,9 @@ fn picture(subjects: &[&Subject<'_>]) -> io::Result<Vec<u8>> {
     let mut options = Options::default();
     options.title = title(subjects);
     options.subtitle = subjects.first().filter(|_| !is_several).map(|only| only.view.headline());
-    let view: Option<&StacksV1> = subjects.first().map(|subject| subject.view);
-    options.count_name = view
-        .map_or("bytes", |view| match view.weighs {
-            "blocks" => "blocks",
-            _ => "bytes",
-        })
-        .to_owned();
+    let is_blocks = subjects.first().is_some_and(|subject| subject.view.weighs == "blocks");
+    let unit = if is_blocks { "blocks" } else { "bytes" };
+    unit.clone_into(&mut options.count_name);
     "".clone_into(&mut options.name_type);
     // The same frame has the same colour in every picture.
     options.deterministic = true;

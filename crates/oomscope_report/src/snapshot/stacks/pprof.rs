@@ -168,7 +168,7 @@ impl Texts {
         if let Some(&known) = self.ids.get(text) {
             return known;
         }
-        let next = self.table.len() as i64;
+        let next = signed(self.table.len() as u64);
         self.table.push(text.to_owned());
         self.ids.insert(text.to_owned(), next);
         next
