@@ -36,7 +36,9 @@ fn recurring(sizes: &[u64]) -> Vec<u32> {
     let mut runs: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
     for (run, at) in sizes.windows(RUN).zip(0_u32..) {
         let mut hasher = FxHasher::default();
-        run.iter().for_each(|size| hasher.write_u64(*size));
+        for size in run {
+            hasher.write_u64(*size);
+        }
         runs.entry(hasher.finish()).or_default().push(at);
     }
     let mut by_count: FxHashMap<usize, (u32, u32, &[u32])> = FxHashMap::default();
