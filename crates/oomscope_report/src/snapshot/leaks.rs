@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn series_are_drawn_from_their_lowest_to_their_highest() {
         assert_eq!(sparkline(&[0, 1, 2, 3, 4, 5, 6, 7], 24), "▁▂▃▄▅▆▇█");
-        assert_eq!(sparkline(&(0..1000).collect::<Vec<_>>(), 3), "▁▅█");
+        assert_eq!(sparkline(&(0..1000).collect::<Vec<_>>(), 3), "▁▄█");
         assert_eq!(sparkline(&[7, 7], 24), "▁▁");
         assert_eq!(sparkline(&[7], 24), "▁");
         assert_eq!(sparkline(&[], 24), "");

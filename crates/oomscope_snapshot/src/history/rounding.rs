@@ -42,10 +42,12 @@ impl Rounding {
 
 /// The size of the segment that a block of `size` bytes is cut from (`get_allocation_size`).
 pub(crate) fn segment_size(size: u64) -> u64 {
-    match size {
-        0..=SMALL_SIZE => SMALL_BUFFER,
-        ..LARGE_BLOCK => LARGE_BUFFER,
-        size => size.min(LARGEST).next_multiple_of(SMALL_BUFFER),
+    if size <= SMALL_SIZE {
+        SMALL_BUFFER
+    } else if size < LARGE_BLOCK {
+        LARGE_BUFFER
+    } else {
+        size.min(LARGEST).next_multiple_of(SMALL_BUFFER)
     }
 }
 

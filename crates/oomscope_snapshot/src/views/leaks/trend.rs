@@ -56,7 +56,7 @@ pub(super) fn trend(values: &[u64]) -> Option<Trend> {
     let pairs = slopes.len() as f64;
     let at = |rank: f64| slopes.get(rank.clamp(0.0, pairs - 1.0) as usize).copied();
     let low = at(((pairs - spread) / 2.0).floor())?;
-    let high = at(((pairs + spread) / 2.0).ceil())?;
+    let high = at(f64::midpoint(pairs, spread).ceil())?;
     Some(Trend {
         slope,
         low,
