@@ -235,7 +235,6 @@ impl Court<'_> {
         }
         let temporary = |why| Verdict::new(Role::BackwardTemporaries, why);
         match fate {
-            Fate::Within | Fate::InItsBackward => temporary(Why::FreedInItsBackward),
             Fate::Later | Fate::LivesOn => {
                 self.gradients.entry(life.size).or_default().push(life.released);
                 Verdict::new(Role::Gradients, Why::OutlivesBackward)
@@ -244,7 +243,9 @@ impl Court<'_> {
             Fate::AtTheEnd if self.claims_a_parameter(life) => {
                 Verdict::new(Role::Gradients, Why::ParameterSized)
             }
-            Fate::AtTheEnd => temporary(Why::FreedInItsBackward),
+            Fate::Within | Fate::InItsBackward | Fate::AtTheEnd => {
+                temporary(Why::FreedInItsBackward)
+            }
             Fate::Open(until) => {
                 let outlives = self.outlives(life, until).filter(|_| is_recorded(life.stack));
                 match outlives {

@@ -34,15 +34,14 @@ pub(crate) struct Pass {
 
 /// All passes, oldest first.
 pub(crate) struct Passes {
-    passes: Vec<Pass>,
+    all: Vec<Pass>,
     end: u32,
     has_stacks: bool,
 }
 
 impl Passes {
     pub(crate) fn find(past: &Past<'_>, trace: Option<&Trace>) -> Passes {
-        let mut passes =
-            Passes { passes: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
+        let mut passes = Passes { all: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
         let starts = &past.periods().starts;
         let mut period = 0_usize;
         for (EventIndex(index), event) in trace.into_iter().flat_map(Trace::iter) {
@@ -70,7 +69,7 @@ impl Passes {
 
     fn push(&mut self, stage: Stage, index: u32, period: u32) {
         let mut number = 0;
-        if let Some(last) = self.passes.last_mut() {
+        if let Some(last) = self.all.last_mut() {
             let goes_on = last.stage == stage
                 && stage != Stage::Failed
                 && (stage != Stage::Forward || last.period == period);
@@ -82,19 +81,19 @@ impl Passes {
             let same = is_backward(last.stage) && is_backward(stage);
             number = last.number + u32::from(!same);
         }
-        self.passes.push(Pass { stage, number, start: index, last: index, period });
+        self.all.push(Pass { stage, number, start: index, last: index, period });
     }
 
     /// The pass that runs at an event, or ran last.
     pub(crate) fn at(&self, event: u32) -> Option<(usize, &Pass)> {
-        let index = self.passes.partition_point(|pass| pass.start <= event).checked_sub(1)?;
-        self.passes.get(index).map(|pass| (index, pass))
+        let index = self.all.partition_point(|pass| pass.start <= event).checked_sub(1)?;
+        self.all.get(index).map(|pass| (index, pass))
     }
 
     /// The passes after one, in order.
     pub(crate) fn after(&self, index: Option<usize>) -> &[Pass] {
         let from = index.map_or(0, |index| index + 1);
-        self.passes.get(from..).unwrap_or_default()
+        self.all.get(from..).unwrap_or_default()
     }
 
     /// Number of events.
@@ -104,7 +103,7 @@ impl Passes {
 
     /// All, in order.
     pub(crate) fn all(&self) -> &[Pass] {
-        &self.passes
+        &self.all
     }
 }
 
