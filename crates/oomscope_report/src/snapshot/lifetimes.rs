@@ -1,7 +1,7 @@
 //! `lifetimes`: how long blocks live, how much comes and goes, whether freed blocks serve again.
 
 use oomscope_model::Bytes;
-use oomscope_snapshot::views::{LifetimeBucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED};
+use oomscope_snapshot::views::{Churn, Clock, GroupLives, LifetimeBucket, Lifetimes, SHORT_LIVED};
 use schemars::JsonSchema;
 use serde::Serialize;
 

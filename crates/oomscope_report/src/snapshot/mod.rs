@@ -11,8 +11,8 @@ mod lifetimes;
 mod live;
 mod markdown;
 mod section;
-mod stacks;
 mod segments;
+mod stacks;
 mod summary;
 mod svg;
 mod svg_map;
@@ -35,10 +35,10 @@ pub use annotations::annotations;
 pub use diff::diff;
 pub use lifetimes::lifetimes;
 pub use live::live;
+pub use segments::{Blocks, segments};
 pub use stacks::{
     FrameChoice, StackForm, StackOptions, TreeOptions, Weight, render_stacks, stacks,
 };
-pub use segments::{Blocks, segments};
 pub use summary::summary;
 pub use svg::render_svg;
 pub use timeline::timeline;
@@ -52,8 +52,8 @@ pub use leaks::leaks;
 use lifetimes::LifetimesV1;
 use live::LiveV1;
 use section::Section;
-use stacks::StacksV1;
 use segments::SegmentsV1;
+use stacks::StacksV1;
 use summary::SummaryV1;
 use timeline::TimelineV1;
 

@@ -1,23 +1,23 @@
 //! What `oomscope snapshot` asks of a recording. Each view is plain data; rendering is elsewhere.
 
 mod annotations;
+mod bands;
 mod category;
 mod diff;
 mod fragmentation;
-mod bands;
 mod grouping;
 mod label;
 mod leaks;
 mod lifetimes;
 mod live;
 mod moment;
+mod over_time;
 mod same_files;
+mod segment_map;
 mod selection;
+mod series;
 mod spans;
 mod stack_sums;
-mod over_time;
-mod segment_map;
-mod series;
 mod summary;
 
 pub use annotations::{LabelKind, LabelRow, LabelTable, annotations};
@@ -32,7 +32,7 @@ pub use leaks::{
     AgeClass, Course, Forecast, LeakError, LeakGroup, LeakOptions, Leaks, StepsBy, StepsFrom,
     Trend, Verdict, Why, leaks,
 };
-pub use lifetimes::{LifetimeBucket, Churn, Clock, GroupLives, Lifetimes, SHORT_LIVED, lifetimes};
+pub use lifetimes::{Churn, Clock, GroupLives, LifetimeBucket, Lifetimes, SHORT_LIVED, lifetimes};
 pub use live::{LiveSet, live_set};
 pub use moment::{MomentChoice, MomentError, Point};
 pub use over_time::{Axis, Band, Bucket, Counter, OverTime, OverTimeOptions, over_time};
@@ -40,7 +40,7 @@ pub use segment_map::{
     MappedBlock, MappedSegment, PoolTotal, SegmentMap, SegmentOrder, segment_map,
 };
 pub use selection::{PoolChoice, Selection, StackSet};
+pub use series::{Extent, SeriesTree};
 pub use spans::{BlockSpan, CounterSample, Spans, spans};
 pub use stack_sums::{Scope, StackSum, StackSums, stack_sums};
-pub use series::{Extent, SeriesTree};
 pub use summary::{Summary, summary};
