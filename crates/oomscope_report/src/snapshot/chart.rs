@@ -263,7 +263,8 @@ fn axis(view: &TimelineV1, columns: usize, labelled: Labelled) -> Vec<Line> {
         let column = column_of(mark);
         let tone = if mark.is_failure { Tone::Bad } else { Tone::Strong };
         if let Some((_, text, known)) = labels.iter_mut().find(|(at, ..)| *at == column) {
-            if !text.contains(&mark.label) && !(mark.is_failure && text.contains("oom")) {
+            let is_said = text.contains(&mark.label) || (mark.is_failure && text.contains("oom"));
+            if !is_said {
                 text.push_str(", ");
                 text.push_str(&mark.label);
                 *known = tone;

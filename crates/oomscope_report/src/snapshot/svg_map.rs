@@ -175,12 +175,11 @@ fn draw_blocks(
     let dim = if is_dim { " dim" } else { "" };
     // Neighbours are told apart by an edge where there is room for one.
     let edge = if end - start > 3.0 { " edge" } else { "" };
-    let title = match blocks {
-        [block] => tooltip(block),
-        _ => {
-            let bytes = blocks.iter().map(|block| Bytes(block.size)).sum::<Bytes>();
-            format!("{} blocks, {bytes}\nthe largest: {}", blocks.len(), tooltip(largest))
-        }
+    let title = if let [block] = blocks {
+        tooltip(block)
+    } else {
+        let bytes = blocks.iter().map(|block| Bytes(block.size)).sum::<Bytes>();
+        format!("{} blocks, {bytes}\nthe largest: {}", blocks.len(), tooltip(largest))
     };
     let title: Vec<String> = title.lines().map(escaped).collect();
     let _ = writeln!(

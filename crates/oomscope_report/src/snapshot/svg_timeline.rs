@@ -227,7 +227,7 @@ impl Plot {
         let mut taken: Vec<(f64, f64)> = Vec::new();
         for mark in view.marks() {
             let bucket = view.bucket_of(mark.event);
-            let x = (self.x(bucket) + self.x(bucket + 1)) / 2.0;
+            let x = f64::midpoint(self.x(bucket), self.x(bucket + 1));
             let (line, class) = if mark.is_failure { ("oom", "bad") } else { ("mark", "") };
             let _ = writeln!(
                 body,

@@ -249,30 +249,32 @@ impl Gaps {
 /// A complete binary tree: node `n` has the children `2n` and `2n + 1`, node 1 is the root.
 struct GapTree {
     nodes: Vec<Gaps>,
+    /// The node of the first leaf.
+    leaves: usize,
 }
 
 impl GapTree {
     fn with_leaves(count: usize) -> GapTree {
-        GapTree { nodes: vec![Gaps::NONE; count.max(1).next_power_of_two() * 2] }
+        let leaves = count.max(1).next_power_of_two();
+        GapTree { nodes: vec![Gaps::NONE; leaves * 2], leaves }
     }
 
     /// Sets a leaf without the nodes above it.
     fn place(&mut self, leaf: usize, item: Gaps) {
-        let at = self.nodes.len() / 2 + leaf;
-        if let Some(node) = self.nodes.get_mut(at) {
+        if let Some(node) = self.nodes.get_mut(self.leaves + leaf) {
             *node = item;
         }
     }
 
     fn build(&mut self) {
-        for at in (1..self.nodes.len() / 2).rev() {
+        for at in (1..self.leaves).rev() {
             self.update(at);
         }
     }
 
     fn set(&mut self, leaf: usize, item: Gaps) {
         self.place(leaf, item);
-        let mut at = (self.nodes.len() / 2 + leaf) / 2;
+        let mut at = (self.leaves | leaf) >> 1;
         while at > 0 && self.update(at) == Updated::Changed {
             at /= 2;
         }

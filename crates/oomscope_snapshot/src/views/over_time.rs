@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use oomscope_model::{Bytes, EventIndex};
+use oomscope_model::Bytes;
 
 use super::bands::{BandSteps, bands};
 use super::grouping::GroupBy;
@@ -12,7 +12,7 @@ use super::selection::Selection;
 use super::series::{Extent, SeriesTree};
 use crate::analysis::Recording;
 use crate::history::Reservation;
-use crate::{Life, Trace};
+use crate::{At, Life, Trace};
 
 /// A figure that is known after every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,18 +149,11 @@ pub fn over_time(
             .map(|band| cut.band(band, &active))
             .collect()
     });
-    let within = |event: EventIndex| events.contains(&event.0);
     let peak = allocated.extent(events.start as usize..events.end as usize).and_then(|extent| {
         let event = u32::try_from(extent.max_at).ok()?;
         Some((recording.point(MomentChoice::Event(event)).ok()?, Bytes(extent.max)))
     });
-    let ooms = recording.trace().map(crate::oom_events).unwrap_or_default();
-    let failures = ooms
-        .iter()
-        .zip(1_u32..)
-        .filter(|(event, _)| within(**event))
-        .filter_map(|(_, number)| recording.point(MomentChoice::Oom(Some(number))).ok())
-        .collect();
+    let failures = recording.trace().map_or_else(Vec::new, |trace| failures(trace, &events));
     Ok(OverTime {
         axis: cut.axis,
         epoch_us: clock.epoch_us,
@@ -171,9 +164,28 @@ pub fn over_time(
         bands,
         peak,
         failures,
-        end: recording.state(crate::At::End).counters,
+        end: recording.state(At::End).counters,
         events,
     })
+}
+
+/// The failures of a window; each is looked at once, however many there are.
+fn failures(trace: &Trace, events: &Range<u32>) -> Vec<Point> {
+    let start = trace.iter().find_map(|(_, event)| event.time_us);
+    let inside = crate::oom_events(trace).into_iter().filter(|event| events.contains(&event.0));
+    inside
+        .filter_map(|index| {
+            let event = trace.event(index)?;
+            let times = event.time_us.zip(start);
+            Some(Point {
+                at: At::Before(index),
+                event: Some(index),
+                since_start_us: times.and_then(|(time, start)| time.checked_sub(start)),
+                choice: MomentChoice::Oom(None),
+                failed_request: Some(event.size),
+            })
+        })
+        .collect()
 }
 
 fn window(recording: &Recording<'_>, options: &OverTimeOptions) -> Result<Range<u32>, MomentError> {
@@ -293,9 +305,12 @@ fn is_spread(clock: &Clock, events: &Range<u32>, span: Range<u64>) -> bool {
     busy * 3 >= parts.len()
 }
 
+/// Time can be cut finer than there are events, but no chart is wider than this.
+const MOST_BUCKETS: u64 = 1 << 20;
+
 fn by_time(clock: &Clock, events: &Range<u32>, span: Range<u64>, points: usize) -> Vec<Bucket> {
     let length = span.end - span.start;
-    let points = (points as u64).clamp(1, length);
+    let points = (points as u64).min(MOST_BUCKETS).clamp(1, length);
     let edge = |index: u64| {
         span.start + (u128::from(length) * u128::from(index) / u128::from(points)) as u64
     };
