@@ -177,6 +177,13 @@ impl Trace {
             .filter_map(|row| Some((EventIndex(u32::try_from(row).ok()?), self.rows.event(row)?)))
     }
 
+    /// The events that handed a block out, oldest first.
+    pub fn allocations(&self) -> impl Iterator<Item = (EventIndex, Event)> {
+        let kinds = self.rows.kind.iter().zip(0_u32..);
+        let rows = kinds.filter(|(kind, _)| **kind == EventKind::Alloc);
+        rows.filter_map(|(_, row)| Some((EventIndex(row), self.rows.event(row as usize)?)))
+    }
+
     /// The private pool that an event belongs to; `(0, 0)` for the default one or where the
     /// PyTorch that wrote the file did not record it.
     pub fn pool_id(&self, index: EventIndex) -> (u64, u64) {

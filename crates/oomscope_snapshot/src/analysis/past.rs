@@ -3,36 +3,28 @@
 use crate::{LiveBlock, State, Timeline, Trace};
 use std::cell::OnceCell;
 
-use oomscope_model::{BlockState, Bytes, Event, EventIndex, EventKind, Holder, Role, StackId};
+use oomscope_model::{BlockState, Bytes, Event, EventIndex, Holder, Role, StackId};
 use rustc_hash::FxHashSet;
 
 use super::holders;
 use super::periods::{self, Periods};
-use super::stacks::{PhaseKind, StackSummary, StackTable};
+use super::recording::Recording;
+use super::stacks::{PhaseKind, StackSummary};
 
 /// A device's recording up to a moment.
 pub(crate) struct Past<'a> {
-    trace: Option<&'a Trace>,
+    recording: &'a Recording<'a>,
     /// Events before this one count.
     pub(crate) until: u32,
     /// Blocks that tensors hold at the moment.
     pub(crate) live: Vec<LiveBlock>,
-    /// The counters after every event.
-    pub(crate) timeline: &'a Timeline,
     periods: OnceCell<Periods>,
-    stacks: &'a StackTable<'a>,
-    has_stacks: bool,
     parameter_sizes: FxHashSet<Bytes>,
 }
 
 impl<'a> Past<'a> {
-    pub(crate) fn new(
-        trace: Option<&'a Trace>,
-        until: u32,
-        state: &State,
-        timeline: &'a Timeline,
-        stacks: &'a StackTable<'a>,
-    ) -> Past<'a> {
+    /// The events before `until`, where the state is `state`.
+    pub(crate) fn new(recording: &'a Recording<'a>, until: u32, state: &State) -> Past<'a> {
         let live: Vec<LiveBlock> = state
             .live
             .iter()
@@ -41,35 +33,27 @@ impl<'a> Past<'a> {
             .collect();
         let parameter_sizes = live
             .iter()
-            .filter(|block| stacks.summary(block.stack).role == Role::Parameters)
+            .filter(|block| recording.stack_summary(block.stack).role == Role::Parameters)
             .map(|block| block.size)
             .filter(|size| *size >= Bytes(4096))
             .collect();
-        let mut past = Past {
-            trace,
-            until,
-            live,
-            timeline,
-            periods: OnceCell::new(),
-            stacks,
-            has_stacks: false,
-            parameter_sizes,
-        };
-        let has_stacks =
-            past.allocations().any(|(_, event)| past.summary(event.stack).place.is_some());
-        past.has_stacks = has_stacks;
-        past
+        Past { recording, until, live, periods: OnceCell::new(), parameter_sizes }
+    }
+
+    /// The counters after every event.
+    pub(crate) fn timeline(&self) -> &'a Timeline {
+        self.recording.timeline()
     }
 
     /// The blocks handed out before the moment, oldest first.
     pub(crate) fn allocations(&self) -> impl Iterator<Item = (EventIndex, Event)> {
-        let events = self.trace.into_iter().flat_map(Trace::iter).take(self.until as usize);
-        events.filter(|(_, event)| event.kind == EventKind::Alloc)
+        let allocations = self.trace().into_iter().flat_map(Trace::allocations);
+        allocations.take_while(|(index, _)| index.0 < self.until)
     }
 
     /// The device's events.
     pub(crate) fn trace(&self) -> Option<&'a Trace> {
-        self.trace
+        self.recording.trace()
     }
 
     /// Where the program's steps start.
@@ -84,18 +68,18 @@ impl<'a> Past<'a> {
 
     /// What a stack says.
     pub(crate) fn summary(&self, stack: StackId) -> &StackSummary {
-        self.stacks.summary(stack)
+        self.recording.stack_summary(stack)
     }
 
     /// Whether any event names a line of the user's.
     pub(crate) fn has_stacks(&self) -> bool {
-        self.has_stacks
+        self.recording.has_stacks()
     }
 
     /// Which of a step's phases made an event. Where stacks are recorded, an event without one
     /// comes from the backward thread, which has no Python frames.
     pub(crate) fn kind(&self, stack: StackId) -> PhaseKind {
-        if stack == StackId::NONE && self.has_stacks {
+        if stack == StackId::NONE && self.has_stacks() {
             return PhaseKind::Backward;
         }
         self.summary(stack).kind()
@@ -103,13 +87,13 @@ impl<'a> Past<'a> {
 
     /// All frames of a stack, innermost first.
     pub(crate) fn frames(&self, stack: StackId) -> Vec<oomscope_model::Frame> {
-        self.stacks.frames(stack)
+        self.recording.snapshot().stacks.frames_of(stack).cloned().collect()
     }
 
     /// What a block is: its stack's role, or, for the backward thread's, told by its size.
     pub(crate) fn role_of(&self, block: &LiveBlock) -> Role {
         let summary = self.summary(block.stack);
-        if block.stack == StackId::NONE && block.allocated_at.is_some() && self.has_stacks {
+        if block.stack == StackId::NONE && block.allocated_at.is_some() && self.has_stacks() {
             return if self.is_parameter_sized(block) {
                 Role::Gradients
             } else {

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use oomscope_model::{DeviceId, EventKind, Limit, StackId};
+use oomscope_model::{Bytes, DeviceId, EventIndex, Limit, StackId};
 
 use super::category::{Categories, CategoryRules};
 use super::limits;
@@ -16,6 +16,7 @@ pub struct Recording<'s> {
     device: DeviceId,
     history: History,
     timeline: OnceCell<Timeline>,
+    peak: OnceCell<Option<(EventIndex, Bytes)>>,
     stacks: StackTable<'s>,
     rules: Option<&'s CategoryRules>,
     categories: OnceCell<Categories>,
@@ -30,6 +31,7 @@ impl<'s> Recording<'s> {
             device,
             history: history(snapshot, device),
             timeline: OnceCell::new(),
+            peak: OnceCell::new(),
             stacks: StackTable::new(&snapshot.stacks),
             rules: None,
             categories: OnceCell::new(),
@@ -68,6 +70,14 @@ impl<'s> Recording<'s> {
         self.timeline.get_or_init(|| self.history.timeline())
     }
 
+    /// The first event after which the most bytes were allocated, and how many.
+    pub fn peak_allocated(&self) -> Option<(EventIndex, Bytes)> {
+        *self.peak.get_or_init(|| match self.timeline.get() {
+            Some(timeline) => timeline.peak_allocated(),
+            None => self.history.peak_allocated(),
+        })
+    }
+
     /// What every block is.
     pub(crate) fn categories(&self) -> &Categories {
         self.categories.get_or_init(|| {
@@ -85,10 +95,8 @@ impl<'s> Recording<'s> {
     /// Whether any event names a line of the user's.
     pub(crate) fn has_stacks(&self) -> bool {
         *self.has_stacks.get_or_init(|| {
-            let mut events = self.trace().into_iter().flat_map(Trace::iter);
-            events.any(|(_, event)| {
-                event.kind == EventKind::Alloc && self.stack_summary(event.stack).place.is_some()
-            })
+            let mut made = self.trace().into_iter().flat_map(Trace::allocations);
+            made.any(|(_, event)| self.stack_summary(event.stack).place.is_some())
         })
     }
 
@@ -100,7 +108,7 @@ impl<'s> Recording<'s> {
     /// Everything up to a moment, whose state is `state`.
     pub(crate) fn past<'a>(&'a self, at: At, state: &State) -> Past<'a> {
         let until = self.history.time(at);
-        Past::new(self.trace(), until, state, self.timeline(), &self.stacks)
+        Past::new(self, until, state)
     }
 
     /// What the recording cannot show, given who holds memory at the moment that matters.

@@ -122,7 +122,7 @@ impl Recording<'_> {
         };
         match choice {
             MomentChoice::Peak => {
-                let peak = self.timeline().peak_allocated().map(|(event, _)| event);
+                let peak = self.peak_allocated().map(|(event, _)| event);
                 Ok(peak.map_or(end(choice), |event| after(trace, event, choice)))
             }
             MomentChoice::End => Ok(end(choice)),
@@ -154,6 +154,14 @@ impl Recording<'_> {
                 Ok(at_time(trace, micros, choice))
             }
         }
+    }
+}
+
+impl Recording<'_> {
+    /// The failures of the trace, oldest first.
+    pub fn failures(&self) -> Vec<Point> {
+        let Some(trace) = self.trace() else { return Vec::new() };
+        oom_events(trace).into_iter().map(|event| before(trace, event)).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use oomscope_model::{EventKind, Limit, MemoryState, StackId};
 
 use super::grouping::{Group, GroupBy, Tally};
 use super::live::live_set;
-use super::moment::{MomentChoice, Point};
+use super::moment::Point;
 use super::selection::Selection;
 use crate::At;
 use crate::analysis::Recording;
@@ -51,10 +51,7 @@ pub fn summary(recording: &Recording<'_>, peak: Point, selection: &Selection) ->
     let live = live_set(recording, peak, selection, GroupBy::Line);
     let end = recording.state(At::End).counters;
     let counted = counted(recording);
-    let failures = (1..)
-        .map_while(|number| recording.point(MomentChoice::Oom(Some(number))).ok())
-        .take(counted.of(EventKind::Oom) as usize)
-        .collect();
+    let failures = recording.failures();
     Summary {
         segments: snapshot.segments_of(device).count() as u64,
         blocks: snapshot.segments_of(device).map(|segment| segment.blocks.len() as u64).sum(),
@@ -66,9 +63,7 @@ pub fn summary(recording: &Recording<'_>, peak: Point, selection: &Selection) ->
         selected: live.selected,
         limits: recording.limits(peak.at, &recording.state(peak.at)),
         holders: live.groups,
-        peak_reserved: oomscope_model::Bytes(
-            recording.timeline().reserved.iter().copied().max().unwrap_or(end.reserved.0),
-        ),
+        peak_reserved: recording.history().peak_reserved(),
         end,
         failures,
         contradictions: recording.history().contradictions,

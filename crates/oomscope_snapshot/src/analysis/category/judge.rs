@@ -40,8 +40,9 @@ struct Peers {
     longest_short: u32,
 }
 
-/// One verdict a life, in their order.
-pub(super) fn all(past: &Past<'_>, lives: &[Life]) -> Vec<Verdict> {
+/// One verdict a life, as they stand. `order` lists all of them, oldest first: a verdict may depend
+/// on those on older blocks.
+pub(super) fn all(past: &Past<'_>, lives: &[Life], order: &[u32]) -> Vec<Verdict> {
     let passes = Passes::find(past, past.trace());
     let mut court = Court {
         past,
@@ -52,17 +53,13 @@ pub(super) fn all(past: &Past<'_>, lives: &[Life]) -> Vec<Verdict> {
         decided: FxHashMap::default(),
     };
     let mut verdicts = vec![Verdict::NO_STACK; lives.len()];
-    // A verdict may depend on those on older blocks.
-    let mut order: Vec<(u32, u32)> =
-        lives.iter().zip(0_u32..).map(|(life, index)| (life.born, index)).collect();
-    order.sort_unstable();
-    for &(_, index) in &order {
+    for &index in order {
         if let Some(life) = lives.get(index as usize) {
             court.learn(life);
         }
     }
     let mut main_line = Vec::new();
-    for &(_, index) in &order {
+    for &index in order {
         let Some((life, verdict)) = lives.get(index as usize).zip(verdicts.get_mut(index as usize))
         else {
             continue;

@@ -74,7 +74,11 @@ impl Categories {
                 }
             }
         }
-        let mut verdicts = judge::all(past, lives);
+        let before_the_trace =
+            lives.iter().zip(0_u32..).filter(|(life, _)| life.allocated_at.is_none());
+        let mut order: Vec<u32> = before_the_trace.map(|(_, index)| index).collect();
+        order.extend(by_event.iter().copied().filter(|&index| index != NO_LIFE));
+        let mut verdicts = judge::all(past, lives, &order);
         if let Some(rules) = rules.filter(|rules| !rules.is_empty()) {
             let by_stack = rules.by_stack(stacks);
             for (verdict, life) in verdicts.iter_mut().zip(lives) {

@@ -18,7 +18,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
     let floors: Vec<Bytes> = (0..WINDOWS)
         .filter_map(|index| {
             let (from, to) = (window * index, window * (index + 1));
-            past.timeline
+            past.timeline()
                 .allocated
                 .get(from as usize..to as usize)?
                 .iter()

@@ -118,7 +118,7 @@ fn is_turnover(past: &Past<'_>, survivors: &[LiveBlock]) -> bool {
     let Some(oldest) = earlier().map(|(period, _)| period).min() else { return false };
     let floor = |period: u32| {
         let start = past.periods().starts.get(period.saturating_sub(1) as usize)?;
-        past.timeline.allocated.get(*start as usize).copied().map(Bytes)
+        past.timeline().allocated.get(*start as usize).copied().map(Bytes)
     };
     let (Some(before), Some(after)) = (floor(oldest), floor(last)) else { return false };
     let survived: Bytes = earlier().map(|(_, size)| size).sum();

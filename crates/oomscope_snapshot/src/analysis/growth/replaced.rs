@@ -21,7 +21,7 @@ pub(super) fn find(past: &Past<'_>) -> Option<Growth> {
         .periods()
         .starts
         .iter()
-        .filter_map(|start| past.timeline.allocated.get(*start as usize).copied().map(Bytes))
+        .filter_map(|start| past.timeline().allocated.get(*start as usize).copied().map(Bytes))
         .collect();
     if floors.len() < FEWEST_PERIODS || rising_share(&floors) < RISING {
         return None;

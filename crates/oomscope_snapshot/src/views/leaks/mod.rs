@@ -220,7 +220,7 @@ fn forecast(
     let capacity = Bytes(reserved) + free;
     let starts = &past.periods().starts;
     let (from, to) = (starts.get(starts.len().checked_sub(2)?)?, starts.last()?);
-    let step = past.timeline.allocated.get(*from as usize..*to as usize)?;
+    let step = past.timeline().allocated.get(*from as usize..*to as usize)?;
     let step_peak = Bytes(step.iter().max().copied()?);
     let steps = (capacity.saturating_sub(step_peak).0 as f64 / slope) as u64;
     Some(Forecast { capacity, step_peak, steps })
