@@ -66,6 +66,11 @@ impl<'a> Past<'a> {
         self.periods = OnceCell::from(periods);
     }
 
+    /// Number of stacks.
+    pub(crate) fn stack_count(&self) -> usize {
+        self.recording.snapshot().stacks.len()
+    }
+
     /// What a stack says.
     pub(crate) fn summary(&self, stack: StackId) -> &StackSummary {
         self.recording.stack_summary(stack)

@@ -93,11 +93,6 @@ impl<'a> StackTable<'a> {
         }
     }
 
-    /// All frames, innermost first.
-    pub(crate) fn frames(&self, stack: StackId) -> Vec<Frame> {
-        self.stacks.frames_of(stack).cloned().collect()
-    }
-
     fn summarise(&self, stack: StackId) -> StackSummary {
         let frames: Vec<&Frame> = self.stacks.frames_of(stack).collect();
         let user: Vec<&Frame> =

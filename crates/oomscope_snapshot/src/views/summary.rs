@@ -78,12 +78,6 @@ struct Counted {
     duration_us: Option<u64>,
 }
 
-impl Counted {
-    fn of(&self, kind: EventKind) -> u64 {
-        self.events.iter().find(|(known, _)| *known == kind).map_or(0, |(_, count)| *count)
-    }
-}
-
 const KINDS: [EventKind; 10] = [
     EventKind::Alloc,
     EventKind::FreeRequested,

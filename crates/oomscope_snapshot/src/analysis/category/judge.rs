@@ -19,7 +19,8 @@ const LARGE_WORKSPACE: Bytes = Bytes(33_554_432);
 pub(super) struct Court<'a> {
     pub(super) past: &'a Past<'a>,
     pub(super) passes: Passes,
-    peers: FxHashMap<StackId, Peers>,
+    /// By stack; the last one is that of blocks without a stack.
+    peers: Vec<Peers>,
     /// Parameters by size.
     pub(super) parameters: FxHashMap<Bytes, u32>,
     /// When the gradients of each size were given up, those left out that were before the block
@@ -30,7 +31,7 @@ pub(super) struct Court<'a> {
 }
 
 /// What became of the blocks of one stack.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Peers {
     /// Freed by the pass that made them.
     short: u32,
@@ -47,7 +48,7 @@ pub(super) fn all(past: &Past<'_>, lives: &[Life], order: &[u32]) -> Vec<Verdict
     let mut court = Court {
         past,
         passes,
-        peers: FxHashMap::default(),
+        peers: vec![Peers::default(); past.stack_count() + 1],
         parameters: FxHashMap::default(),
         gradients: FxHashMap::default(),
         decided: FxHashMap::default(),
@@ -83,6 +84,17 @@ pub(super) fn all(past: &Past<'_>, lives: &[Life], order: &[u32]) -> Vec<Verdict
 }
 
 impl Court<'_> {
+    fn peers_mut(&mut self, stack: StackId) -> &mut Peers {
+        let last = self.peers.len() - 1;
+        let at = (stack.0 as usize).min(last);
+        self.peers.get_mut(at).expect("there is one more than stacks")
+    }
+
+    fn peers_of(&self, stack: StackId) -> Option<&Peers> {
+        let at = (stack.0 as usize).min(self.peers.len().checked_sub(1)?);
+        self.peers.get(at).filter(|peers| peers.short + peers.long > 0)
+    }
+
     fn learn(&mut self, life: &Life) {
         let summary = self.past.summary(life.stack);
         let is_model = summary.role == Role::Parameters;
@@ -95,7 +107,7 @@ impl Court<'_> {
         let Some((index, pass)) = self.passes.at(event) else { return };
         match fate(life, &self.passes, index, pass) {
             Fate::Within => {
-                let peers = self.peers.entry(life.stack).or_default();
+                let peers = self.peers_mut(life.stack);
                 peers.short += 1;
                 peers.longest_short =
                     peers.longest_short.max(life.released.saturating_sub(life.born));
@@ -104,7 +116,7 @@ impl Court<'_> {
                 if is_model && stage(self.past, life.stack) == Some(Stage::Loading) {
                     *self.parameters.entry(life.size).or_default() += 1;
                 }
-                self.peers.entry(life.stack).or_default().long += 1;
+                self.peers_mut(life.stack).long += 1;
             }
             Fate::AtTheEnd | Fate::Open(_) => {
                 if is_model && life.released == NEVER {
@@ -117,7 +129,7 @@ impl Court<'_> {
     /// Whether the block will outlive its pass, as others of its stack tell; `None` without any. One
     /// that is older than every short one ever grew is none of them.
     fn outlives(&self, life: &Life, until: u32) -> Option<bool> {
-        let peers = self.peers.get(&life.stack)?;
+        let peers = self.peers_of(life.stack)?;
         if peers.short == 0 {
             return (peers.long > 0).then_some(true);
         }
@@ -301,7 +313,7 @@ impl Court<'_> {
     /// must have outlived an optimizer step or two forward passes.
     fn is_workspace(&self, life: &Life, index: usize) -> bool {
         let is_one_of_few =
-            || self.peers.get(&life.stack).is_none_or(|peers| peers.short + peers.long <= 2);
+            || self.peers_of(life.stack).is_none_or(|peers| peers.short + peers.long <= 2);
         if life.released != NEVER || !is_one_of_few() {
             return false;
         }

@@ -1,5 +1,7 @@
 //! The passes that a program goes through: loading, forward, backward, optimizer step, in turns.
 
+use std::cell::Cell;
+
 use oomscope_model::{EventIndex, EventKind, Phase, Role, StackId};
 
 use crate::Trace;
@@ -37,11 +39,17 @@ pub(crate) struct Passes {
     all: Vec<Pass>,
     end: u32,
     has_stacks: bool,
+    recent: Cell<usize>,
 }
 
 impl Passes {
     pub(crate) fn find(past: &Past<'_>, trace: Option<&Trace>) -> Passes {
-        let mut passes = Passes { all: Vec::new(), end: past.until, has_stacks: past.has_stacks() };
+        let mut passes = Passes {
+            all: Vec::new(),
+            end: past.until,
+            has_stacks: past.has_stacks(),
+            recent: Cell::new(0),
+        };
         let starts = &past.periods().starts;
         let mut period = 0_usize;
         for (EventIndex(index), event) in trace.into_iter().flat_map(Trace::iter) {
@@ -86,7 +94,20 @@ impl Passes {
 
     /// The pass that runs at an event, or ran last.
     pub(crate) fn at(&self, event: u32) -> Option<(usize, &Pass)> {
-        let index = self.all.partition_point(|pass| pass.start <= event).checked_sub(1)?;
+        // Most questions are about the pass that the one before was about, or the next.
+        let runs_at = |index: usize| {
+            self.all.get(index).is_some_and(|pass| pass.start <= event)
+                && self.all.get(index + 1).is_none_or(|next| next.start > event)
+        };
+        let recent = self.recent.get();
+        let index = if runs_at(recent) {
+            recent
+        } else if runs_at(recent + 1) {
+            recent + 1
+        } else {
+            self.all.partition_point(|pass| pass.start <= event).checked_sub(1)?
+        };
+        self.recent.set(index);
         self.all.get(index).map(|pass| (index, pass))
     }
 
