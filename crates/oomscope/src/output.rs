@@ -22,8 +22,11 @@ pub(crate) fn style(
         ColorChoice::Never => false,
         ColorChoice::Auto => terminal && !no_color,
     };
+    // Explained text and pipes are laid out for 80 columns.
+    let terminal_width = terminal_size::terminal_size().filter(|_| terminal);
+    let width = terminal_width.map_or(80, |(width, _)| usize::from(width.0));
     let colour = if wanted { Colour::Always } else { Colour::Never };
-    TextStyle { colour, width: 80, charset, detail }
+    TextStyle { colour, width, charset, detail }
 }
 
 /// Writes a result to standard output or, atomically, to a file.

@@ -36,6 +36,28 @@ fn console_sessions_show_what_the_binary_prints() {
     }
 }
 
+/// What the pages draw.
+const PICTURES: [(&str, &str); 2] = [
+    ("timeline.svg", "timeline examples/retained_graph/snapshot.pickle --by category"),
+    ("segments.svg", "segments examples/fragmentation/snapshot.pickle --limit 16"),
+];
+
+#[test]
+fn pictures_are_what_the_binary_draws() {
+    for (file, command) in PICTURES {
+        let mut arguments = vec!["snapshot"];
+        arguments.extend(command.split(' '));
+        arguments.extend(["--format", "svg"]);
+        let fresh = String::from_utf8(common::oomscope(&arguments).stdout).expect("text");
+        let path = common::root().join("docs").join(file);
+        if std::env::var_os("OOMSCOPE_UPDATE_DOCS").is_some() {
+            fs::write(&path, &fresh).expect("pictures can be written");
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(committed == fresh, "{file} is stale: run with OOMSCOPE_UPDATE_DOCS=1");
+    }
+}
+
 /// The page with every session's output made anew. A session is a block of `$ oomscope ...` lines,
 /// each followed by what it prints; standard error is not shown.
 fn rerun(text: &str) -> String {

@@ -221,9 +221,8 @@ fn headline(leaks: &Leaks) -> String {
             let place = place.as_ref().map(|it| format!(" at {}", short(it))).unwrap_or_default();
             match per_step.filter(|_| *steps > 0) {
                 Some(bytes) => format!(
-                    "grows by {bytes} a step{place} ({}): {total} left behind by {steps} of {} steps",
-                    role.name(),
-                    leaks.starts.len()
+                    "grows by {bytes} a step{place} ({}): {total} left behind over {steps} steps",
+                    role.name()
                 ),
                 None => format!("grows: {total} outlived its step{place} ({})", role.name()),
             }

@@ -9,6 +9,7 @@ use crate::analysis::past::Past;
 use crate::analysis::periods::Periods;
 use crate::analysis::stacks::PhaseKind;
 use crate::analysis::{Recording, cycles};
+use crate::{Annotation, Stage, Trace};
 
 /// What the steps are told from. Parsed from `auto`, `stacks`, `sizes`, `optimizer`, a list of
 /// events (`120,340,560`), or else a range's name.
@@ -92,22 +93,63 @@ pub(crate) fn resolve(
         // Where stacks show no loop, what recurs is a model's layers.
         StepsFrom::Auto if past.has_stacks() => return Ok(StepsBy::Nothing),
         StepsFrom::Stacks => return Ok(StepsBy::Nothing),
-        StepsFrom::Auto | StepsFrom::Sizes => (cycles::find(past), StepsBy::Sizes),
-        StepsFrom::Optimizer => (after_optimizer(past), StepsBy::Optimizer),
+        StepsFrom::Auto => match after_optimizer(recording, past) {
+            starts if starts.len() >= FEWEST => (starts, StepsBy::Optimizer),
+            _ => (cycles::find(past), StepsBy::Sizes),
+        },
+        StepsFrom::Sizes => (cycles::find(past), StepsBy::Sizes),
+        StepsFrom::Optimizer => (after_optimizer(recording, past), StepsBy::Optimizer),
         StepsFrom::Events(events) => (events.clone(), StepsBy::User),
         StepsFrom::Every(0) => return Err(StepsError::EmptyStep),
         StepsFrom::Every(length) => (counted_back(past.until, *length), StepsBy::User),
-        StepsFrom::Named(name) => (named(recording, name)?, StepsBy::User),
+        StepsFrom::Named(name) => {
+            let mut starts = named(recording, name)?;
+            starts.retain(|start| *start < past.until);
+            (starts, StepsBy::User)
+        }
     };
     let is_known = !starts.is_empty();
     past.replace_periods(Periods::at(starts, past.until));
     Ok(if is_known { by } else { StepsBy::Nothing })
 }
 
-/// Steps at the starts of a recorded range.
-fn named(_recording: &Recording<'_>, name: &str) -> Result<Vec<u32>, StepsError> {
-    Err(StepsError::NoRange(name.to_owned()))
+/// Steps at the starts of a recorded range. `Optimizer.step` stands for `Optimizer.step#Adam.step`.
+fn named(recording: &Recording<'_>, name: &str) -> Result<Vec<u32>, StepsError> {
+    let is_named = |full: &str| {
+        full.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    };
+    let starts = events_at(recording, |annotation| {
+        annotation.stage != Stage::End && is_named(&annotation.name)
+    });
+    if starts.is_empty() { Err(StepsError::NoRange(name.to_owned())) } else { Ok(starts) }
 }
+
+/// The first events after the annotations that are wanted, ascending.
+fn events_at(recording: &Recording<'_>, is_wanted: impl Fn(&Annotation) -> bool) -> Vec<u32> {
+    let annotations = &recording.snapshot().annotations;
+    let device = Some(recording.device());
+    // Ranges belong to the device that was current; where none is of this one, all are.
+    let has_own = annotations.iter().any(|it| it.device == device);
+    let here = annotations.iter().filter(|it| !has_own || it.device == device);
+    let mut times: Vec<u64> = here.filter(|it| is_wanted(it)).filter_map(|it| it.time_us).collect();
+    times.sort_unstable();
+    let mut times = times.into_iter().peekable();
+    let mut starts = Vec::new();
+    for (index, event) in recording.trace().into_iter().flat_map(Trace::iter) {
+        let Some(now) = event.time_us else { continue };
+        let mut is_start = false;
+        while times.next_if(|time| *time <= now).is_some() {
+            is_start = true;
+        }
+        if is_start {
+            starts.push(index.0);
+        }
+    }
+    starts
+}
+
+/// What PyTorch itself names around every optimizer's step, 2.6 or later.
+const OPTIMIZER_STEP: &str = "Optimizer.step#";
 
 fn counted_back(until: u32, length: u32) -> Vec<u32> {
     let starts = (1..).map_while(|step: u32| until.checked_sub(step.checked_mul(length)?));
@@ -116,8 +158,19 @@ fn counted_back(until: u32, length: u32) -> Vec<u32> {
     starts
 }
 
-/// A step starts with the first request after an optimizer step.
-fn after_optimizer(past: &Past<'_>) -> Vec<u32> {
+/// Fewer optimizer steps than this are no series.
+const FEWEST: usize = 3;
+
+/// A step starts with the first event after an optimizer step, told from PyTorch's own annotations
+/// or else from the stacks of requests.
+fn after_optimizer(recording: &Recording<'_>, past: &Past<'_>) -> Vec<u32> {
+    let mut named = events_at(recording, |annotation| {
+        annotation.stage == Stage::End && annotation.name.starts_with(OPTIMIZER_STEP)
+    });
+    named.retain(|start| *start < past.until);
+    if !named.is_empty() {
+        return named;
+    }
     let mut starts = Vec::new();
     let mut was_optimizer = false;
     for (EventIndex(index), event) in past.allocations() {
