@@ -85,9 +85,10 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 
 /// Whether the reader of our output went away, as `head` does: not an error.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
+    // Writers of tables wrap the error once more, out of sight of `source`.
+    let is_it = |error: &io::Error| {
+        let inner = error.get_ref().map(ToString::to_string).unwrap_or_default();
+        error.kind() == io::ErrorKind::BrokenPipe || inner.contains("Broken pipe")
+    };
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_it))
 }

@@ -185,6 +185,8 @@ pub enum Limit {
     RingWrapped,
     /// Recording began after memory had been allocated.
     RecordingBeganLate,
+    /// The file ends inside its trace: the last events are lost.
+    TailLost,
     /// Nothing was recorded: only the state at the dump is known.
     NoTrace,
     /// Events have no stacks.
@@ -202,6 +204,9 @@ impl Limit {
             Limit::RingWrapped => "the recorder's ring wrapped: the oldest events are lost",
             Limit::RecordingBeganLate => {
                 "recording began when memory was already allocated: what is older has no history"
+            }
+            Limit::TailLost => {
+                "the file is cut: the last events are lost, and the state where they begin is rebuilt from the ones before"
             }
             Limit::NoTrace => "no history was recorded: only the state at the dump is known",
             Limit::NoStacks => "no stacks were recorded: bytes cannot be tied to lines",

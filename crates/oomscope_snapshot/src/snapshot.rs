@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub annotations: Vec<Annotation>,
     /// The stacks that segments, blocks and events refer to.
     pub stacks: Stacks,
+    /// Whether the file ends inside its trace: the events right before the dump are lost.
+    pub lost_tail: bool,
     /// What could not be read.
     pub problems: Vec<ReadProblem>,
     /// Keys and actions that this crate does not know, and so skipped.

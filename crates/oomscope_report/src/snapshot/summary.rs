@@ -225,6 +225,7 @@ fn prevents(limit: Limit) -> &'static str {
         Limit::RecordingBeganLate => {
             "knowing who made the older blocks (start recording before the model is built)"
         }
+        Limit::TailLost => "knowing the state at the dump",
         Limit::NoTrace => {
             "every question about the past: peak, growth, lifetimes (call `torch.cuda.memory._record_memory_history()` first)"
         }

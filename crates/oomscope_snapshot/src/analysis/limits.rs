@@ -11,6 +11,9 @@ const WORTH_SAYING: f64 = 0.05;
 pub(super) fn find(past: &Past<'_>, trace: Option<&Trace>, holders: &[Holder]) -> Vec<Limit> {
     let Some(trace) = trace.filter(|trace| !trace.is_empty()) else { return vec![Limit::NoTrace] };
     let mut limits = Vec::new();
+    if past.lost_tail() {
+        limits.push(Limit::TailLost);
+    }
     if past.live.iter().any(|block| block.allocated_at.is_none()) {
         limits.push(if fills_a_ring(trace) {
             Limit::RingWrapped

@@ -66,6 +66,11 @@ impl<'a> Past<'a> {
         self.periods = OnceCell::from(periods);
     }
 
+    /// Whether the events right before the dump are lost.
+    pub(crate) fn lost_tail(&self) -> bool {
+        self.recording.snapshot().lost_tail
+    }
+
     /// Number of stacks.
     pub(crate) fn stack_count(&self) -> usize {
         self.recording.snapshot().stacks.len()

@@ -72,16 +72,20 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn of_segments<'s>(segments: impl Iterator<Item = &'s Segment>) -> Layout {
+        Layout::of_ranges(segments.map(|segment| SegmentRange {
+            addr: segment.addr,
+            total: segment.total,
+            stream: segment.stream,
+            pool: segment.pool,
+            pool_id: segment.pool_id,
+            is_expandable: segment.is_expandable,
+        }))
+    }
+
+    pub(crate) fn of_ranges(ranges: impl Iterator<Item = SegmentRange>) -> Layout {
         let mut layout = Layout::default();
-        for segment in segments {
-            layout.insert(SegmentRange {
-                addr: segment.addr,
-                total: segment.total,
-                stream: segment.stream,
-                pool: segment.pool,
-                pool_id: segment.pool_id,
-                is_expandable: segment.is_expandable,
-            });
+        for range in ranges {
+            layout.insert(range);
         }
         layout
     }

@@ -6,6 +6,7 @@
 //! (`record_stream`): in between it counts as active, not as allocated.
 
 mod layout;
+mod lost_tail;
 pub(crate) mod moves;
 mod reservation;
 pub(crate) mod rounding;
@@ -100,9 +101,14 @@ pub struct History {
 
 /// Builds the history of a device: O(n log n) in events.
 pub fn history(snapshot: &Snapshot, device: DeviceId) -> History {
-    let mut walk = Walk::from_the_dump(snapshot, device);
     let empty = Trace { device, rows: crate::snapshot::Rows::default() };
     let trace = snapshot.trace(device).unwrap_or(&empty);
+    let mut walk = if snapshot.lost_tail && !trace.is_empty() {
+        Walk::from_the_cut(snapshot, device, trace)
+    } else {
+        Walk::from_the_dump(snapshot, device)
+    };
+    let layout = walk.layout.clone();
     for (index, event) in trace.iter().rev() {
         walk.undo(index, event, trace);
     }
@@ -112,7 +118,7 @@ pub fn history(snapshot: &Snapshot, device: DeviceId) -> History {
         lives: walk.lives,
         events: trace.len() as u32,
         contradictions: walk.contradictions,
-        layout: Layout::of_segments(snapshot.segments_of(device)),
+        layout,
         changes: walk.changes,
     }
 }
@@ -166,6 +172,36 @@ impl<'s> Walk<'s> {
             }
         }
         walk.exact = walk.lives.len() as u32;
+        walk
+    }
+
+    /// A file that ends inside its trace does not show what the last events did.
+    fn from_the_cut(snapshot: &'s Snapshot, device: DeviceId, trace: &Trace) -> Walk<'s> {
+        let cut = lost_tail::at_the_cut(snapshot, device, trace);
+        let mut walk = Walk {
+            snapshot,
+            lives: Vec::new(),
+            live: HashMap::default(),
+            large: BTreeMap::new(),
+            layout: Layout::of_ranges(cut.segments.into_iter()),
+            changes: Vec::new(),
+            contradictions: 0,
+            exact: cut.older.len() as u32,
+            events: trace.len() as u32,
+        };
+        for held in cut.older.into_iter().chain(cut.made) {
+            walk.insert(Life {
+                addr: held.addr,
+                size: Bytes(held.size.0.min(LARGEST)),
+                requested: held.requested,
+                stream: held.stream,
+                stack: held.stack,
+                allocated_at: None,
+                born: 0,
+                released: if held.is_pending { NOT_MET } else { NEVER },
+                completed: NEVER,
+            });
+        }
         walk
     }
 

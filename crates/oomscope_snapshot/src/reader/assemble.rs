@@ -20,6 +20,7 @@ pub(crate) fn assemble(
     problem: Option<ReadProblem>,
 ) -> Result<Snapshot, ReadError> {
     let Some(top) = top_of(&machine) else { return Err(ReadError::NoSnapshot { problem }) };
+    let lost_tail = problem.is_some() && top.traces.is_some();
     let mut problems: Vec<ReadProblem> = problem.into_iter().collect();
     // Event times are 32 bits wide.
     let mut budget = machine.input.len().min(u32::MAX as usize - 2);
@@ -37,6 +38,7 @@ pub(crate) fn assemble(
     let traces = traces(&mut machine, top, &mut budget, &mut problems);
     let unknown = machine.unknown.into_iter().map(|(word, count)| UnknownWord { word, count });
     Ok(Snapshot {
+        lost_tail,
         settings,
         torch_version,
         segments,

@@ -53,13 +53,13 @@ pub enum MomentError {
     )]
     Spelling(String),
     /// The trace has no failure, or fewer.
-    #[error("no such failure: the trace has {found}")]
+    #[error("{}", no_such_failure(*found))]
     NoSuchOom {
         /// Failures in the trace.
         found: usize,
     },
     /// The event is not in the trace.
-    #[error("no event {event}: the trace has {events}")]
+    #[error("{}", no_such_event(*event, *events))]
     NoSuchEvent {
         /// The event asked for.
         event: u32,
@@ -69,6 +69,22 @@ pub enum MomentError {
     /// Times were not recorded.
     #[error("no times were recorded (PyTorch before 2.1, or no trace): name an event instead")]
     NoTimes,
+}
+
+fn no_such_failure(found: usize) -> String {
+    match found {
+        0 => "no request failed in this recording: `peak`, `end` or an event's index can be had"
+            .to_owned(),
+        1 => "one request failed in this recording: `oom` is that moment".to_owned(),
+        _ => format!("{found} requests failed in this recording: `oom:1` to `oom:{found}`"),
+    }
+}
+
+fn no_such_event(event: u32, events: usize) -> String {
+    match events {
+        0 => "no events were recorded: only `end` can be had".to_owned(),
+        _ => format!("no event {event}: the trace has events 0 to {}", events - 1),
+    }
 }
 
 impl FromStr for MomentChoice {

@@ -106,7 +106,8 @@ impl<'s> Pasts<'s> {
             traces.push(Trace { device: trace.device, rows });
             ends.push(end);
         }
-        let is_whole = snapshot.traces.iter().zip(&ends).all(|(trace, &end)| end == trace.len());
+        let to_end = snapshot.traces.iter().zip(&ends).all(|(trace, &end)| end == trace.len());
+        let is_whole = to_end && !snapshot.lost_tail;
         let segments = if is_whole { snapshot.segments.clone() } else { self.segments_at(&ends) };
         Snapshot {
             settings: snapshot.settings.clone(),
@@ -115,6 +116,8 @@ impl<'s> Pasts<'s> {
             stacks: snapshot.stacks.clone(),
             annotations: self.annotations_of(&ends, &traces),
             pinned_host: snapshot.pinned_host,
+            // The segments are made for the last kept event.
+            lost_tail: false,
             problems: snapshot.problems.clone(),
             unknown: snapshot.unknown.clone(),
             rounding: snapshot.rounding,
@@ -146,7 +149,7 @@ impl<'s> Pasts<'s> {
         for device in snapshot.devices() {
             let past = snapshot.traces.iter().zip(&self.histories).zip(ends);
             let mut past = past.filter(|((trace, _), _)| trace.device == device);
-            match past.next_back().filter(|((trace, _), end)| **end < trace.len()) {
+            match past.next_back().filter(|((trace, _), end)| **end < trace.len() || snapshot.lost_tail) {
                 Some(((trace, history), &end)) => {
                     segments.extend(self.segments_after(trace, history, end));
                 }

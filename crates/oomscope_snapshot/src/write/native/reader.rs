@@ -39,6 +39,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
         return Err(ReadError::NoSnapshot { problem });
     }
     if let Err(damage) = read_traces(&mut source, &mut snapshot) {
+        snapshot.lost_tail = true;
         snapshot.problems.push(problem(damage, source.offset()));
     }
     Ok(snapshot)
