@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, LabelKind, MomentChoice};
 
-use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
+use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
 use crate::cli::ColorChoice;
 
 #[derive(Args)]
@@ -17,9 +17,9 @@ pub(crate) struct AnnotationsArguments {
     /// Only this kind of label; by default each that the recording has.
     #[arg(long, value_enum)]
     pub(crate) by: Option<ByLabel>,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 20)]
-    pub(crate) limit: usize,
+    /// Rows of a table, 20 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &AnnotationsArguments, color: ColorChoice) -> Resul
         |subject| {
             let tables =
                 views::annotations(subject.recording, subject.point, subject.selection, &kinds);
-            report::annotations(&subject.point, &tables, limit(arguments.limit))
+            report::annotations(&subject.point, &tables, rows(arguments.limit, 20, arguments.format))
         },
     )
 }

@@ -116,9 +116,9 @@ pub(crate) struct OutputArguments {
 pub(crate) struct SummaryArguments {
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 10)]
-    pub(crate) limit: usize,
+    /// Rows of a table, 10 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
@@ -133,9 +133,9 @@ pub(crate) struct LiveArguments {
     /// What to sum the blocks by.
     #[arg(long, value_enum, default_value_t = By::Line)]
     pub(crate) by: By,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 20)]
-    pub(crate) limit: usize,
+    /// Rows of a table, 20 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
@@ -212,9 +212,14 @@ impl By {
     }
 }
 
-/// Rows as given, all of them for 0.
-pub(crate) fn limit(rows: usize) -> usize {
-    if rows == 0 { usize::MAX } else { rows }
+/// Rows as given, all of them for 0; else `usual` for people and programs, all for spreadsheets.
+pub(crate) fn rows(given: Option<usize>, usual: usize, format: TableFormat) -> usize {
+    match given {
+        None if format == TableFormat::Csv => usize::MAX,
+        None => usual,
+        Some(0) => usize::MAX,
+        Some(rows) => rows,
+    }
 }
 
 fn handle(text: &str) -> Result<u64, String> {

@@ -10,7 +10,7 @@ use oomscope_report::snapshot::{self as report, Entry};
 use oomscope_snapshot::Recording;
 use oomscope_snapshot::views::{self, Lines, MomentChoice, Selection, Side};
 
-use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
+use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
 use super::load::{Loaded, load};
 use super::origin::Origin;
 use super::parallel;
@@ -33,9 +33,9 @@ pub(crate) struct DiffArguments {
     /// What to sum the blocks by.
     #[arg(long, value_enum, default_value_t = Origin::Line)]
     by: Origin,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 20)]
-    limit: usize,
+    /// Rows of a table, 20 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     format: TableFormat,
@@ -137,6 +137,6 @@ fn of_device(
     let lines = if arguments.ignore_lines { Lines::Ignored } else { Lines::Apart };
     let difference = views::difference(before, after, arguments.by.group_by(), lines);
     let title = if is_one { old.name.clone() } else { format!("{} → {}", old.name, new.name) };
-    let view = report::diff(&difference, [&old.name, &new.name], limit(arguments.limit));
+    let view = report::diff(&difference, [&old.name, &new.name], rows(arguments.limit, 20, arguments.format));
     Ok(Entry::new(&title, device, view))
 }

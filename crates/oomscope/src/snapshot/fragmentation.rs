@@ -7,16 +7,16 @@ use clap::Args;
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, MomentChoice};
 
-use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
+use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
 use crate::cli::ColorChoice;
 
 #[derive(Args)]
 pub(crate) struct FragmentationArguments {
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 10)]
-    pub(crate) limit: usize,
+    /// Rows of a table, 10 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &FragmentationArguments, color: ColorChoice) -> Res
         color,
         |subject| {
             let found = views::fragmentation(subject.recording, subject.point, subject.selection);
-            report::fragmentation(&found, limit(arguments.limit))
+            report::fragmentation(&found, rows(arguments.limit, 10, arguments.format))
         },
     )
 }

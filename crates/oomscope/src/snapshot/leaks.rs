@@ -8,7 +8,7 @@ use oomscope_model::Problem;
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, GroupBy, LeakOptions, MomentChoice, StepsFrom};
 
-use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
+use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
 use crate::cli::ColorChoice;
 
 /// Exit code when growth was found.
@@ -28,9 +28,9 @@ pub(crate) struct LeaksArguments {
     /// What to sum the survivors by.
     #[arg(long, value_enum, default_value_t = LeakBy::Line)]
     pub(crate) by: LeakBy,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 15)]
-    pub(crate) limit: usize,
+    /// Rows of a table, 15 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(crate) format: TableFormat,
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &LeaksArguments, color: ColorChoice) -> Result<Exit
         super::views::try_collect(&arguments.selection, MomentChoice::OomOrEnd, |subject| {
             let leaks = views::leaks(subject.recording, subject.point, subject.selection, &options)
                 .map_err(|error| error.to_string())?;
-            Ok(report::leaks(&leaks, by, limit(arguments.limit)))
+            Ok(report::leaks(&leaks, by, rows(arguments.limit, 15, arguments.format)))
         });
     super::views::say_all(&problems);
     let form = arguments.format.form();

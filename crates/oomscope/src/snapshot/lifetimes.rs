@@ -7,7 +7,7 @@ use clap::Args;
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, MomentChoice};
 
-use super::arguments::{OutputArguments, SelectionArguments, TableFormat, limit};
+use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
 use super::origin::Origin;
 use crate::cli::ColorChoice;
 
@@ -18,9 +18,9 @@ pub(crate) struct LifetimesArguments {
     /// What to sum the blocks by.
     #[arg(long, value_enum, default_value_t = Origin::Line)]
     by: Origin,
-    /// Rows of a table; 0 for all.
-    #[arg(long, value_name = "ROWS", default_value_t = 20)]
-    limit: usize,
+    /// Rows of a table, 20 unless told; 0 for all, as CSV has.
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<usize>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     format: TableFormat,
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &LifetimesArguments, color: ColorChoice) -> Result<
             let by = arguments.by.group_by();
             let lifetimes =
                 views::lifetimes(subject.recording, subject.point, subject.selection, by);
-            report::lifetimes(&lifetimes, limit(arguments.limit))
+            report::lifetimes(&lifetimes, rows(arguments.limit, 20, arguments.format))
         },
     )
 }

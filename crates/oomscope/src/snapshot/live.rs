@@ -6,7 +6,7 @@ use anyhow::Result;
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, MomentChoice};
 
-use super::arguments::{LiveArguments, limit};
+use super::arguments::{LiveArguments, rows};
 use crate::cli::ColorChoice;
 
 pub(crate) fn run(
@@ -23,7 +23,7 @@ pub(crate) fn run(
         |subject| {
             let by = arguments.by.group_by();
             let set = views::live_set(subject.recording, subject.point, subject.selection, by);
-            report::live(&set, limit(arguments.limit))
+            report::live(&set, rows(arguments.limit, 20, arguments.format))
         },
     )
 }

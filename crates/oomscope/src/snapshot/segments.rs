@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, MomentChoice, SegmentOrder};
 
-use super::arguments::{OutputArguments, SelectionArguments, limit};
+use super::arguments::{OutputArguments, SelectionArguments};
 use super::timeline::PictureFormat;
 use super::views::{collect, exit_code, print, print_svg, say_all};
 use crate::cli::ColorChoice;
@@ -48,11 +48,12 @@ pub(crate) fn run(arguments: &SegmentsArguments, color: ColorChoice) -> Result<E
         Order::Size => SegmentOrder::Size,
         Order::Waste => SegmentOrder::Waste,
     };
-    let rows = limit(arguments.limit.unwrap_or(match arguments.format {
-        PictureFormat::Text | PictureFormat::Markdown => 20,
-        PictureFormat::Svg => 60,
-        PictureFormat::Json | PictureFormat::Csv => 0,
-    }));
+    let rows = match (arguments.limit, arguments.format) {
+        (Some(rows @ 1..), _) => rows,
+        (None, PictureFormat::Text | PictureFormat::Markdown) => 20,
+        (None, PictureFormat::Svg) => 60,
+        (Some(0), _) | (None, PictureFormat::Json | PictureFormat::Csv) => usize::MAX,
+    };
     let blocks = if arguments.blocks { report::Blocks::Listed } else { report::Blocks::Drawn };
     let has_selection = arguments.selection.frame.is_some();
     let (entries, problems) = collect(&arguments.selection, MomentChoice::OomOrEnd, |subject| {

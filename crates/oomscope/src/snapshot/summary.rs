@@ -6,7 +6,7 @@ use anyhow::Result;
 use oomscope_report::snapshot as report;
 use oomscope_snapshot::views::{self, MomentChoice};
 
-use super::arguments::{SummaryArguments, limit};
+use super::arguments::{SummaryArguments, rows};
 use crate::cli::ColorChoice;
 
 pub(crate) fn run(arguments: &SummaryArguments, color: ColorChoice) -> Result<ExitCode> {
@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &SummaryArguments, color: ColorChoice) -> Result<Ex
         color,
         |subject| {
             let summary = views::summary(subject.recording, subject.point, subject.selection);
-            report::summary(subject.recording.snapshot(), &summary, limit(arguments.limit))
+            report::summary(subject.recording.snapshot(), &summary, rows(arguments.limit, 10, arguments.format))
         },
     )
 }
