@@ -41,9 +41,18 @@ pub(crate) fn deliver(
         out.flush()?;
         return Ok(());
     };
-    if replace == Replace::Refuse && path.exists() {
-        bail!("{} exists; pass `--force` to replace it", path.display());
+    // A device or a pipe is written to, never replaced.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        let mut out = io::BufWriter::new(file);
+        let written = render(&mut out).and_then(|()| out.flush());
+        return written.with_context(|| format!("cannot write {}", path.display()));
     }
+    may_write(path, replace)?;
+    // What a link points to is replaced, not the link.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
     // A rename replaces the file in one step: a crash leaves the old one or the new one.
     let name =
         path.file_name().with_context(|| format!("{} is not a file name", path.display()))?;
@@ -61,6 +70,33 @@ pub(crate) fn deliver(
         let _ = std::fs::remove_file(&draft);
     }
     written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether a result may go to `path`.
+pub(crate) fn may_write(path: &Path, replace: Replace) -> Result<()> {
+    if path.is_dir() {
+        bail!("{} is a folder; name a file in it", path.display());
+    }
+    if replace == Replace::Refuse && path.exists() {
+        bail!("{} exists; pass `--force` to replace it", path.display());
+    }
+    Ok(())
+}
+
+/// Refuses an output that is one of the inputs: reading it again would read the result.
+pub(crate) fn refuse_inputs<'i>(
+    output: Option<&Path>,
+    inputs: impl IntoIterator<Item = &'i String>,
+) -> Result<()> {
+    let Some(output) = output.and_then(|path| path.canonicalize().ok()) else { return Ok(()) };
+    let is_output = |input: &&String| {
+        let input = Path::new(input.as_str()).canonicalize();
+        output.is_file() && input.is_ok_and(|input| input == output)
+    };
+    match inputs.into_iter().find(is_output) {
+        Some(input) => bail!("{input} is the input itself; name another file with `-o`"),
+        None => Ok(()),
+    }
 }
 
 /// What to do with a file that exists.

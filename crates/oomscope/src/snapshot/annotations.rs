@@ -60,7 +60,11 @@ pub(crate) fn run(arguments: &AnnotationsArguments, color: ColorChoice) -> Resul
         |subject| {
             let tables =
                 views::annotations(subject.recording, subject.point, subject.selection, &kinds);
-            report::annotations(&subject.point, &tables, rows(arguments.limit, 20, arguments.format))
+            report::annotations(
+                &subject.point,
+                &tables,
+                rows(arguments.limit, 20, arguments.format),
+            )
         },
     )
 }

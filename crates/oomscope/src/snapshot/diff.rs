@@ -137,6 +137,10 @@ fn of_device(
     let lines = if arguments.ignore_lines { Lines::Ignored } else { Lines::Apart };
     let difference = views::difference(before, after, arguments.by.group_by(), lines);
     let title = if is_one { old.name.clone() } else { format!("{} → {}", old.name, new.name) };
-    let view = report::diff(&difference, [&old.name, &new.name], rows(arguments.limit, 20, arguments.format));
+    let view = report::diff(
+        &difference,
+        [&old.name, &new.name],
+        rows(arguments.limit, 20, arguments.format),
+    );
     Ok(Entry::new(&title, device, view))
 }

@@ -10,7 +10,7 @@ use oomscope_export::{Format, Table};
 use oomscope_model::DeviceId;
 use oomscope_snapshot::Snapshot;
 
-use super::load::{Damage, load};
+use super::load::{Damage, load, warn_of_damage};
 use super::views::{exit_code, say_all};
 use crate::output::{self, Replace};
 
@@ -92,7 +92,10 @@ impl TableName {
 pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
     let damage = if arguments.partial { Damage::Accept } else { Damage::Refuse };
     let mut snapshot = match load(&arguments.file, damage) {
-        Ok(loaded) => loaded.snapshot,
+        Ok(loaded) => {
+            warn_of_damage(&loaded);
+            loaded.snapshot
+        }
         Err(problem) => {
             say_all(&[problem]);
             bail!("nothing was exported");
@@ -101,6 +104,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
     if let Some(device) = arguments.device {
         keep_device(&mut snapshot, DeviceId(device))?;
     }
+    output::refuse_inputs(arguments.output.as_deref(), [&arguments.file])?;
     let format = arguments.to.format();
     let replace = if arguments.force { Replace::Allow } else { Replace::Refuse };
     match (arguments.table, &arguments.output) {
@@ -116,9 +120,12 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
         (None, Some(folder)) => {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
+            let file_of =
+                |table: Table| folder.join(format!("{}.{}", table.name(), format.ending()));
+            // All or nothing: a mixture of two runs would look like one.
+            Table::ALL.iter().try_for_each(|table| output::may_write(&file_of(*table), replace))?;
             for table in Table::ALL {
-                let file = folder.join(format!("{}.{}", table.name(), format.ending()));
-                write(&snapshot, table, format, Some(file), replace)?;
+                write(&snapshot, table, format, Some(file_of(table)), replace)?;
             }
         }
         (None, None) => {

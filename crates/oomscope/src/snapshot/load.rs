@@ -6,12 +6,24 @@ use oomscope_model::Problem;
 use oomscope_snapshot::Snapshot;
 
 use crate::input::{self, Content};
+use crate::output;
 use crate::progress::Progress;
 
 /// A snapshot and the name that it was given by.
 pub(crate) struct Loaded {
     pub(crate) name: String,
     pub(crate) snapshot: Snapshot,
+}
+
+/// Says what was wrong with a file that is used all the same.
+pub(crate) fn warn_of_damage(loaded: &Loaded) {
+    for problem in &loaded.snapshot.problems {
+        let problem = problem.clone().of_input(&loaded.name);
+        output::say(&format!("warning: {problem}"));
+        if let Some(hint) = &problem.hint {
+            output::say(&format!("hint: {hint}"));
+        }
+    }
 }
 
 /// What to do with a damaged file.

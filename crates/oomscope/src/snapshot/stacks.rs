@@ -152,6 +152,11 @@ pub(crate) fn run(arguments: &StacksArguments, color: ColorChoice) -> Result<Exi
 fn window(arguments: &StacksArguments, subject: &Subject<'_>) -> Result<Scope, MomentError> {
     let to = subject.recording.point(arguments.to.unwrap_or(MomentChoice::End))?;
     let from = arguments.from.map(|from| subject.recording.point(from)).transpose()?;
+    if let (Some(first), Some(last)) = (from.and_then(|from| from.event), to.event)
+        && first > last
+    {
+        return Err(MomentError::Reversed { from: first.0, to: last.0 });
+    }
     Ok(Scope::Allocated(from, to))
 }
 

@@ -18,7 +18,11 @@ pub(crate) fn run(arguments: &SummaryArguments, color: ColorChoice) -> Result<Ex
         color,
         |subject| {
             let summary = views::summary(subject.recording, subject.point, subject.selection);
-            report::summary(subject.recording.snapshot(), &summary, rows(arguments.limit, 10, arguments.format))
+            report::summary(
+                subject.recording.snapshot(),
+                &summary,
+                rows(arguments.limit, 10, arguments.format),
+            )
         },
     )
 }

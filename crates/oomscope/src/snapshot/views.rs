@@ -11,7 +11,7 @@ use oomscope_snapshot::{CategoryRules, Recording, Snapshot};
 
 use super::arguments::{OutputArguments, SelectionArguments};
 use super::config;
-use super::load::{Damage, Loaded, load};
+use super::load::{Damage, Loaded, load, warn_of_damage};
 use super::parallel;
 use crate::COULD_NOT_READ;
 use crate::cli::ColorChoice;
@@ -82,8 +82,8 @@ fn of_file(
         Err(problem) => return (Vec::new(), vec![problem]),
     };
     let Loaded { name, snapshot } = &loaded;
-    let mut problems: Vec<Problem> =
-        snapshot.problems.iter().map(|problem| problem.clone().of_input(name)).collect();
+    warn_of_damage(&loaded);
+    let mut problems = Vec::new();
     let devices = match devices(arguments, snapshot) {
         Ok(devices) => devices,
         Err(what) => {
@@ -94,7 +94,9 @@ fn of_file(
     let selection = selection(arguments, snapshot);
     let choice = arguments.at.unwrap_or(default);
     let views = parallel::map(devices, |device| {
-        let recording = Recording::new(snapshot, device).with_rules(rules);
+        let recording = Recording::new(snapshot, device)
+            .with_rules(rules)
+            .with_user_frames_only(arguments.user_frames);
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
         let view = view(&subject).map_err(|what| problem(name, what))?;
@@ -165,6 +167,7 @@ pub(crate) fn print(
     if entries.is_empty() && form != Form::Json {
         return Ok(());
     }
+    output::refuse_inputs(arguments.output.as_deref(), entries.iter().map(Entry::file))?;
     let charset = if arguments.ascii { Charset::Ascii } else { Charset::Unicode };
     let style = output::style(color, arguments.output.is_some(), Detail::Full, charset);
     output::deliver(arguments.output.as_deref(), replace(arguments), |out| {

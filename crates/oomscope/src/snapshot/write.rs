@@ -12,7 +12,7 @@ use oomscope_snapshot::{
     Anonymise, At, Recording, Snapshot, Split, anonymise, cut, split, write_native, write_pickle,
 };
 
-use super::load::{Damage, load};
+use super::load::{Damage, load, warn_of_damage};
 use super::views::say_all;
 use crate::output::{self, Replace};
 
@@ -79,11 +79,12 @@ pub(crate) struct SplitArguments {
     /// One file a device.
     #[arg(long, group = "how")]
     by_device: bool,
-    /// Files of at most so many events.
-    #[arg(long, group = "how", value_name = "EVENTS")]
+    /// Files of at most so many events of the first device; those of others at the same time go
+    /// with them.
+    #[arg(long, group = "how", value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..))]
     events: Option<u32>,
     /// So many files, with equally many events.
-    #[arg(long, group = "how", value_name = "PARTS")]
+    #[arg(long, group = "how", value_name = "PARTS", value_parser = clap::value_parser!(u32).range(1..))]
     parts: Option<u32>,
     #[command(flatten)]
     write: WriteArguments,
@@ -140,11 +141,27 @@ pub(crate) fn run_split(arguments: &SplitArguments) -> Result<ExitCode> {
     let mut parts = 0;
     for (name, part) in split(&snapshot, how) {
         let file = folder.join(format!("{name}.{}", to.ending()));
+        if parts == 0 && !arguments.write.force && holds_parts(folder, to) {
+            bail!(
+                "{} holds parts already; name an empty folder, or pass `--force`",
+                folder.display()
+            );
+        }
         output::deliver(Some(&file), replace(write), |out| to.write(&part, out))?;
         parts += 1;
     }
     output::say(&format!("wrote {parts} files to {}", folder.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a folder has files as `split` names them: a mixture of two runs would look like one.
+fn holds_parts(folder: &Path, to: To) -> bool {
+    let is_part = |name: &str| {
+        let stem = name.strip_suffix(to.ending()).and_then(|stem| stem.strip_suffix('.'));
+        stem.is_some_and(|stem| stem.starts_with("part") || stem.starts_with("device"))
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| name.to_str().is_some_and(is_part))
 }
 
 pub(crate) fn run_anonymise(arguments: &AnonymiseArguments) -> Result<ExitCode> {
@@ -176,7 +193,10 @@ fn after(until: Point, end: EventIndex) -> EventIndex {
 fn read(arguments: &WriteArguments) -> Result<Snapshot> {
     let damage = if arguments.partial { Damage::Accept } else { Damage::Refuse };
     match load(&arguments.file, damage) {
-        Ok(loaded) => Ok(loaded.snapshot),
+        Ok(loaded) => {
+            warn_of_damage(&loaded);
+            Ok(loaded.snapshot)
+        }
         Err(problem) => {
             say_all(&[problem]);
             bail!("nothing was written");
@@ -190,6 +210,7 @@ fn write(snapshot: &Snapshot, arguments: &WriteArguments) -> Result<ExitCode> {
     if output.is_none() && io::stdout().is_terminal() {
         bail!("a snapshot is not for a terminal: name a file with `-o`");
     }
+    output::refuse_inputs(output, [&arguments.file])?;
     output::deliver(output, replace(arguments), |out| to.write(snapshot, out))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -57,7 +57,7 @@ pub(super) fn charts(view: &TimelineV1) -> Vec<Vec<Line>> {
             (Tone::Bar, "   █ ".to_owned()),
             (Tone::Plain, "allocated".to_owned()),
             (Tone::Faint, "   ░ ".to_owned()),
-            (Tone::Plain, "reserved, not allocated".to_owned()),
+            (Tone::Plain, "reserved beyond it".to_owned()),
         ];
         let rows = if charts.is_empty() { TALL } else { LOW };
         charts.push(chart(view, key, &layers, rows, columns));

@@ -67,7 +67,7 @@ fn text(cell: &Cell) -> String {
         Cell::Share(number) | Cell::Bar(number) | Cell::Number(number) => format!("{number:.6}"),
         // A leading sign would make a spreadsheet compute.
         Cell::Text(text) if text.starts_with(['=', '+', '-', '@']) => format!("'{text}"),
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Calls(text) => text.clone(),
         Cell::Place(place, _) => place.to_string(),
     }
 }

@@ -70,12 +70,7 @@ impl LeftOutV1 {
 impl LiveV1 {
     pub(super) fn sections(&self) -> Vec<Section> {
         let counters = &self.counters;
-        let mut sections = vec![Section::Headline(format!(
-            "{} allocated, {} reserved {}",
-            Bytes(counters.allocated),
-            Bytes(counters.reserved),
-            self.at.words()
-        ))];
+        let mut sections = vec![Section::Headline(counters.headline(&self.at))];
         if self.selected.bytes != counters.active {
             sections.push(Section::Note(format!(
                 "the filters keep {} in {} blocks",
@@ -120,6 +115,7 @@ pub(super) fn groups_table(
         let share = Bytes(tally.bytes).share_of(Bytes(whole));
         let label = match &group.place {
             Some(place) if by == "line" => Cell::Place(place.place(), group.library_call.clone()),
+            _ if matches!(by, "stack" | "function" | "module") => Cell::Calls(group.label.clone()),
             _ => Cell::Text(group.label.clone()),
         };
         let event = |event: Option<u32>| event.map_or(Cell::Unknown, |it| Cell::Count(it.into()));

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use super::Entry;
 use super::section::{Cell, Section, Shown, Table, change, duration, grouped};
 use super::text::percent;
+use crate::Charset;
+use crate::clean::clean;
 use crate::markdown::{code, inline};
 
 pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
@@ -31,7 +33,8 @@ pub(super) fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
                     writeln!(out, "```text")?;
                     for line in lines {
                         let text: String = line.iter().map(|(_, text)| text.as_str()).collect();
-                        writeln!(out, "{}", text.trim_end().replace("```", "'''"))?;
+                        let text = clean(text.trim_end(), Charset::Unicode);
+                        writeln!(out, "{}", text.replace("```", "'''"))?;
                     }
                     writeln!(out, "```\n")?;
                 }
@@ -75,7 +78,7 @@ fn text(cell: &Cell) -> String {
         Cell::Count(count) => grouped(*count),
         Cell::Share(share) | Cell::Bar(share) => percent(*share),
         Cell::Number(number) => format!("{number:.2}"),
-        Cell::Text(text) => inline(text),
+        Cell::Text(text) | Cell::Calls(text) => inline(text),
         Cell::Place(place, call) => {
             let call = call.as_ref().map(|call| format!(" {}", code(call))).unwrap_or_default();
             format!("{}{call}", code(&place.to_string()))

@@ -116,6 +116,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The file, as the user named it.
+    pub fn file(&self) -> &String {
+        &self.file
+    }
+
     /// What `view` says of a device.
     pub fn new(file: &str, device: DeviceId, view: View) -> Entry {
         Entry { file: file.to_owned(), device: device.0, view }

@@ -68,6 +68,9 @@ pub(crate) enum Cell {
     Bar(f64),
     Number(f64),
     Text(String),
+    /// A function, module or stack (`file:line:function;...`, outermost first): files of people are
+    /// told their folders from elsewhere, and the innermost call comes first.
+    Calls(String),
     /// A line of code: file, line, the call in it.
     Place(Place, Option<String>),
 }

@@ -128,12 +128,7 @@ pub fn summary(snapshot: &Snapshot, summary: &Summary, limit: usize) -> View {
 impl SummaryV1 {
     pub(super) fn sections(&self) -> Vec<Section> {
         let mut sections = vec![
-            Section::Headline(format!(
-                "{} allocated, {} reserved {}",
-                Bytes(self.counters.allocated),
-                Bytes(self.counters.reserved),
-                self.at.words()
-            )),
+            Section::Headline(self.counters.headline(&self.at)),
             Section::Facts(self.facts()),
             Section::Table(groups_table(
                 "Who held it".to_owned(),
@@ -186,16 +181,16 @@ impl SummaryV1 {
         facts.push((
             "layout",
             format!(
-                "{} segments, {} blocks, {} streams, {} stacks",
-                grouped(self.segments),
-                grouped(self.blocks),
-                grouped(self.streams),
-                grouped(self.stacks)
+                "{}, {}, {}, {}",
+                counted(self.segments, "segment"),
+                counted(self.blocks, "block"),
+                counted(self.streams, "stream"),
+                counted(self.stacks, "stack")
             ),
         ));
         facts.push(("reserved", format!("at most {}", Bytes(self.peak_reserved))));
         facts.push((
-            "at the dump",
+            "at the end",
             format!(
                 "{} allocated, {} active, {} reserved, largest free block {}",
                 Bytes(self.end.allocated),
@@ -214,6 +209,10 @@ impl SummaryV1 {
         }
         facts
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// What cannot be answered where the recording has this limit.

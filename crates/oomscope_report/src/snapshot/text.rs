@@ -177,11 +177,23 @@ fn span(style: TextStyle, cell: &Cell, folder: &str) -> Span {
         Cell::Bar(share) => bar(style, *share, BAR),
         Cell::Number(number) => style.span(Tone::Plain, &format!("{number:.2}")),
         Cell::Text(text) => style.span(Tone::Plain, text),
+        Cell::Calls(calls) => style.span(Tone::Plain, &innermost_first(calls)),
         Cell::Place(place, call) => {
             let call = call.as_ref().map(|call| format!("  {call}")).unwrap_or_default();
             style.span(Tone::Code, &format!("{}{call}", below(folder, place)))
         }
     }
+}
+
+/// `c.py:3:loss ← a.py:1:main` of `/x/a.py:1:main;/x/c.py:3:loss`.
+fn innermost_first(calls: &str) -> String {
+    let without_folder = |call: &str| {
+        let start = call.find('(').map_or(0, |open| open + 1);
+        let (before, path) = call.split_at(start);
+        format!("{before}{}", path.rsplit(['/', '\\']).next().unwrap_or(path))
+    };
+    let calls: Vec<String> = calls.split(';').rev().map(without_folder).collect();
+    calls.join(" ← ")
 }
 
 /// `41.7 %`, never `0.0 %` of something that is there.

@@ -1,6 +1,6 @@
 //! The pieces that several views share, as JSON has them.
 
-use oomscope_model::{MemoryState, Place};
+use oomscope_model::{Bytes, MemoryState, Place};
 use oomscope_snapshot::views::{Group, MomentChoice, Point, Reason, Tally};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -90,6 +90,18 @@ impl CountersV1 {
             largest_free_block: state.largest_free_block.map(|bytes| bytes.0),
             inactive_split: state.inactive_split.map(|bytes| bytes.0),
         }
+    }
+}
+
+impl CountersV1 {
+    /// `133.98 MiB allocated, 186.00 MiB reserved at the peak (event 839,155)`.
+    pub(crate) fn headline(&self, at: &PointV1) -> String {
+        let waiting = match self.pending_free {
+            0 => String::new(),
+            bytes => format!(", {} freed but waiting for a stream", Bytes(bytes)),
+        };
+        let (allocated, reserved) = (Bytes(self.allocated), Bytes(self.reserved));
+        format!("{allocated} allocated{waiting}, {reserved} reserved {}", at.words())
     }
 }
 

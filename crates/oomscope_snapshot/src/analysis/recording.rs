@@ -19,6 +19,7 @@ pub struct Recording<'s> {
     peak: OnceCell<Option<(EventIndex, Bytes)>>,
     stacks: StackTable<'s>,
     rules: Option<&'s CategoryRules>,
+    user_frames_only: bool,
     categories: OnceCell<Categories>,
     has_stacks: OnceCell<bool>,
 }
@@ -34,6 +35,7 @@ impl<'s> Recording<'s> {
             peak: OnceCell::new(),
             stacks: StackTable::new(&snapshot.stacks),
             rules: None,
+            user_frames_only: false,
             categories: OnceCell::new(),
             has_stacks: OnceCell::new(),
         }
@@ -43,6 +45,17 @@ impl<'s> Recording<'s> {
     #[must_use]
     pub fn with_rules(self, rules: &'s CategoryRules) -> Recording<'s> {
         Recording { rules: Some(rules), ..self }
+    }
+
+    /// The same, with stacks spelt by the user's own frames only.
+    #[must_use]
+    pub fn with_user_frames_only(self, only: bool) -> Recording<'s> {
+        Recording { user_frames_only: only, ..self }
+    }
+
+    /// Whether stacks are spelt by the user's own frames only.
+    pub(crate) fn shows_user_frames_only(&self) -> bool {
+        self.user_frames_only
     }
 
     /// The whole file.

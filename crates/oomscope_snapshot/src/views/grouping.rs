@@ -1,6 +1,6 @@
 //! Sums of blocks by what the user asks for: line, function, stack, category, size, age, ...
 
-use oomscope_model::{Bytes, EventIndex, Frame, Phase, Place, StackId};
+use oomscope_model::{Bytes, EventIndex, Frame, FrameOrigin, Phase, Place, StackId};
 use rustc_hash::FxHashMap;
 
 use super::category::{Reason, Reasons};
@@ -278,15 +278,17 @@ impl Keys<'_> {
     }
 
     fn stack(&self, stack: StackId) -> String {
+        let only_user = self.recording.shows_user_frames_only();
         let mut frames: Vec<String> = self
             .recording
             .snapshot()
             .stacks
             .frames_of(stack)
+            .filter(|frame| !only_user || frame.origin() == FrameOrigin::User)
             .map(|frame| self.spelling.frame(frame))
             .collect();
         if frames.is_empty() {
-            return "no stack recorded".to_owned();
+            return if only_user { NO_USER_FRAME } else { "no stack recorded" }.to_owned();
         }
         frames.reverse();
         frames.join(";")

@@ -66,6 +66,25 @@ pub enum MomentError {
         /// Events in the trace.
         events: usize,
     },
+    /// A stretch that ends before it begins.
+    #[error("nothing lies between: `--from` (event {from}) is after `--to` (event {to})")]
+    Reversed {
+        /// The first event asked for.
+        from: u32,
+        /// The last event asked for.
+        to: u32,
+    },
+    /// The time is before the first event or after the last.
+    #[error(
+        "that time is outside the recording, which lasts {:.3} s from @{start}",
+        (.last - .start) as f64 / 1e6
+    )]
+    OutsideTheRecording {
+        /// Microseconds since the epoch of the first event.
+        start: u64,
+        /// And of the last one.
+        last: u64,
+    },
     /// Times were not recorded.
     #[error("no times were recorded (PyTorch before 2.1, or no trace): name an event instead")]
     NoTimes,
@@ -163,11 +182,11 @@ impl Recording<'_> {
             }
             MomentChoice::Since(micros) => {
                 let start = first_time(trace).ok_or(MomentError::NoTimes)?;
-                Ok(at_time(trace, start.saturating_add(micros), choice))
+                within(trace, start, start.saturating_add(micros), choice)
             }
             MomentChoice::Epoch(micros) => {
-                first_time(trace).ok_or(MomentError::NoTimes)?;
-                Ok(at_time(trace, micros, choice))
+                let start = first_time(trace).ok_or(MomentError::NoTimes)?;
+                within(trace, start, micros, choice)
             }
         }
     }
@@ -183,6 +202,21 @@ impl Recording<'_> {
 
 fn first_time(trace: &Trace) -> Option<u64> {
     trace.iter().find_map(|(_, event)| event.time_us)
+}
+
+/// The moment at a time inside the recording.
+fn within(
+    trace: &Trace,
+    start: u64,
+    micros: u64,
+    choice: MomentChoice,
+) -> Result<Point, MomentError> {
+    let last = trace.iter().rev().find_map(|(_, event)| event.time_us).unwrap_or(start);
+    // A time that is read off a report is rounded to its last digit.
+    if micros < start || micros > last.saturating_add(last.saturating_sub(start) / 100 + 1000) {
+        return Err(MomentError::OutsideTheRecording { start, last });
+    }
+    Ok(at_time(trace, micros, choice))
 }
 
 /// The last event that is not later than a time; before the first one: the first.

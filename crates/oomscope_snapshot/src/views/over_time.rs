@@ -196,6 +196,9 @@ fn window(recording: &Recording<'_>, options: &OverTimeOptions) -> Result<Range<
     let count = recording.history().events;
     let start = event_of(options.from)?.unwrap_or(0).min(count);
     let end = event_of(options.to)?.map_or(count, |last| last.saturating_add(1).min(count));
+    if start >= end && count > 0 {
+        return Err(MomentError::Reversed { from: start, to: end.saturating_sub(1) });
+    }
     Ok(start..end.max(start))
 }
 

@@ -149,7 +149,10 @@ impl<'s> Pasts<'s> {
         for device in snapshot.devices() {
             let past = snapshot.traces.iter().zip(&self.histories).zip(ends);
             let mut past = past.filter(|((trace, _), _)| trace.device == device);
-            match past.next_back().filter(|((trace, _), end)| **end < trace.len() || snapshot.lost_tail) {
+            match past
+                .next_back()
+                .filter(|((trace, _), end)| **end < trace.len() || snapshot.lost_tail)
+            {
                 Some(((trace, history), &end)) => {
                     segments.extend(self.segments_after(trace, history, end));
                 }
