@@ -31,7 +31,7 @@ pub(crate) enum Verb {
     /// Ask an allocator snapshot anything: who holds memory, when, since when, and what it pins.
     Snapshot {
         #[command(subcommand)]
-        verb: SnapshotVerb,
+        verb: Box<SnapshotVerb>,
     },
     /// Print the page of a cause or a rule.
     Explain(ExplainArguments),

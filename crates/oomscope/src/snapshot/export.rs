@@ -1,7 +1,7 @@
 //! `oomscope snapshot export`: whole tables for data tools.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -115,7 +115,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
             {
                 bail!("{} is not for a terminal: name a file with `-o`", format.ending());
             }
-            write(&snapshot, table.table(), format, output.clone(), replace)?;
+            write(&snapshot, table.table(), format, output.as_deref(), replace)?;
         }
         (None, Some(folder)) => {
             std::fs::create_dir_all(folder)
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
             // All or nothing: a mixture of two runs would look like one.
             Table::ALL.iter().try_for_each(|table| output::may_write(&file_of(*table), replace))?;
             for table in Table::ALL {
-                write(&snapshot, table, format, Some(file_of(table)), replace)?;
+                write(&snapshot, table, format, Some(&file_of(table)), replace)?;
             }
         }
         (None, None) => {
@@ -139,10 +139,10 @@ fn write(
     snapshot: &Snapshot,
     table: Table,
     format: Format,
-    file: Option<PathBuf>,
+    file: Option<&Path>,
     replace: Replace,
 ) -> Result<()> {
-    output::deliver(file.as_deref(), replace, |out: &mut (dyn Write + Send)| {
+    output::deliver(file, replace, |out: &mut (dyn Write + Send)| {
         oomscope_export::write(snapshot, table, format, out).map_err(|error| match error {
             oomscope_export::ExportError::Io(error) => error,
             error => io::Error::other(error),
