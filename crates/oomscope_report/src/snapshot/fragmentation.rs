@@ -258,8 +258,12 @@ impl PinV1 {
 
 fn headline(found: &Fragmentation) -> String {
     let Some(request) = found.request else {
+        let earlier = found.failed_before.map_or_else(String::new, |event| {
+            let event = grouped(event.0.into());
+            format!(" (a request failed at event {event}; pass `--at oom`)")
+        });
         return format!(
-            "no request failed here: {} of {} reserved lie free, {} of it stranded in used segments",
+            "no request failed here{earlier}: {} of {} reserved lie free, {} of it stranded in used segments",
             found.total.free, found.total.reserved, found.total.stranded
         );
     };
@@ -308,13 +312,6 @@ impl FragmentationV1 {
             Section::Headline(format!("{} {}", self.headline, self.at.words())),
             Section::Facts(self.facts()),
         ];
-        if let Some(event) = self.failed_before {
-            sections.push(Section::Note(format!(
-                "a request failed at event {}; pass `--at oom` to see whether fragmentation was the \
-                 cause",
-                grouped(event.into())
-            )));
-        }
         sections.extend([
             Section::Table(self.pools_table()),
             Section::Table(classes_table(

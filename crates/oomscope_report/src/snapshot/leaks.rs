@@ -278,7 +278,7 @@ fn speed(rate: &Rate) -> String {
 }
 
 /// From this part of the growth on, a line has all of it but trifles.
-const ALL: f64 = 0.95;
+const ALL: f64 = 0.99;
 
 /// The line with the largest part of it, and how much that is.
 fn part(heaviest: &Heaviest) -> String {
@@ -287,7 +287,7 @@ fn part(heaviest: &Heaviest) -> String {
     let file = place.file.rsplit(['/', '\\']).next().unwrap_or(&place.file);
     let how_much = match heaviest.share {
         Some(share) if share >= ALL => "",
-        Some(share) if share <= 0.5 => ", the largest part",
+        Some(share) if share <= 0.5 => ", of all lines most",
         _ => ", most of it",
     };
     let figures = match heaviest.per_step.filter(|_| !how_much.is_empty()) {
