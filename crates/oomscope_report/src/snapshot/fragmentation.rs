@@ -311,15 +311,13 @@ impl FragmentationV1 {
         let mut sections = vec![
             Section::Headline(format!("{} {}", self.headline, self.at.words())),
             Section::Facts(self.facts()),
-        ];
-        sections.extend([
             Section::Table(self.pools_table()),
             Section::Table(classes_table(
                 "Free stretches by size",
                 &self.free_stretches,
                 self.total.free,
             )),
-        ]);
+        ];
         if !self.rounding.is_empty() {
             sections.push(Section::Table(rounding_table(&self.rounding)));
         }
