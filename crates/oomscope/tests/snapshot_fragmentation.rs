@@ -53,6 +53,13 @@ fn the_sums_are_the_allocator_s_own_at_the_dump() {
                 ("active", "active_bytes.all.current"),
                 ("stranded", "inactive_split_bytes.all.current"),
             ] {
+                // PyTorch counts nothing in expandable segments as split.
+                if ours == "stranded" && case == "e_fragment_expandable" {
+                    let (free, releasable) = (&total["free"], &total["releasable"]);
+                    let stays = free.as_u64().zip(releasable.as_u64()).map(|(a, b)| a - b);
+                    assert_eq!(total[ours].as_u64(), stays, "{version}/{case}");
+                    continue;
+                }
                 assert_eq!(total[ours], stats[key], "{version}/{case}: {key}");
                 compared += 1;
             }
@@ -78,4 +85,13 @@ fn the_filters_narrow_the_pools() {
     let small = &found(&file, &["--pool", "small"])["results"][0];
     assert_eq!(small["pools"].as_array().map(Vec::len), Some(1));
     assert_eq!(small["pools"][0]["pool"], "small");
+    let headline = small["headline"].as_str().unwrap_or_default();
+    assert!(headline.starts_with("over all pools and streams: "), "{headline}");
+}
+
+#[test]
+fn a_failure_before_the_moment_is_named() {
+    let file = common::root().join("examples/fragmentation/snapshot.pickle");
+    assert_eq!(found(&file, &["--at", "oom"])["results"][0]["failed_before"], Value::Null);
+    assert_eq!(found(&file, &["--at", "end"])["results"][0]["failed_before"], 3410);
 }

@@ -72,6 +72,25 @@ fn the_slope_agrees_with_what_a_step_leaves_behind() {
 }
 
 #[test]
+fn the_headline_agrees_with_the_table() {
+    let file = common::root().join("examples/retained_graph/snapshot.pickle");
+    for more in [&[][..], &["--period", "200"], &["--pool", "large"]] {
+        let mut arguments = vec!["--limit", "0"];
+        arguments.extend(more);
+        let result = &leaks_of(&file, &arguments)["results"][0];
+        let groups = result["groups"].as_array().expect("groups");
+        let survived: u64 =
+            groups.iter().filter_map(|group| group["survived"]["bytes"].as_u64()).sum();
+        assert_eq!(result["survived"].as_u64(), Some(survived), "{more:?}");
+        if let (Some(slope), Some(rate)) =
+            (result["trend"]["slope"].as_f64(), result["bytes_per_step"].as_f64())
+        {
+            assert!((slope - rate).abs() <= 1.0, "{more:?}: {slope} and {rate}");
+        }
+    }
+}
+
+#[test]
 fn a_recording_without_a_trace_cannot_tell() {
     let Some(cases) = common::shared("data/cases/torch-2.15") else { return };
     let found = leaks_of(&cases.join("m_modes_nohistory/snapshot.pickle"), &[]);
@@ -88,6 +107,11 @@ fn steps_can_be_given_and_wrong_ones_are_named() {
     let unknown = oomscope(&["snapshot", "leaks", file, "--steps-from", "my range"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("no range called `my range` was recorded"));
+    let beyond = oomscope(&["snapshot", "leaks", file, "--steps-from", "100,99999"]);
+    assert_ne!(beyond.status.code(), Some(0));
+    assert!(text(&beyond.stderr).contains("no event 99999: the trace has"));
+    let one = &leaks_of(&common::root().join(file), &["--steps-from", "100,900"])["results"][0];
+    assert_eq!(one["verdict"], "cannot-tell");
     let both = oomscope(&["snapshot", "leaks", file, "--steps-from", "sizes", "--period", "5"]);
     assert_eq!(both.status.code(), Some(2));
     let zero = oomscope(&["snapshot", "leaks", file, "--period", "0"]);

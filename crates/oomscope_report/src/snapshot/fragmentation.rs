@@ -22,6 +22,10 @@ pub struct FragmentationV1 {
     pub(crate) at: PointV1,
     /// `cause`, `part`, `grows`, `not-the-cause` or `no-failure`.
     pub(crate) verdict: &'static str,
+    /// Whether the filters leave pools or streams out; the verdict is of all of them.
+    pub(crate) is_narrowed: bool,
+    /// The event of a failure before the moment, when the moment is none.
+    pub(crate) failed_before: Option<u32>,
     /// The verdict in a sentence.
     pub(crate) headline: String,
     /// The device's counters then, filters aside.
@@ -88,7 +92,7 @@ pub(crate) struct FreePoolV1 {
     pub(crate) largest_free: u64,
     /// Share of the free bytes outside the largest stretch.
     pub(crate) external: f64,
-    /// Free in partly used segments.
+    /// Free in partly used segments, outside the whole pages of expandable ones.
     pub(crate) stranded: u64,
     /// What `torch.cuda.empty_cache()` gives back now.
     pub(crate) releasable: u64,
@@ -157,7 +161,13 @@ pub fn fragmentation(found: &Fragmentation, limit: usize) -> View {
             FragmentationVerdict::Not(_) => "not-the-cause",
             FragmentationVerdict::NoFailure => "no-failure",
         },
-        headline: headline(found),
+        is_narrowed: found.is_narrowed,
+        failed_before: found.failed_before.map(|event| event.0),
+        headline: if found.is_narrowed && found.request.is_some() {
+            format!("over all pools and streams: {}", headline(found))
+        } else {
+            headline(found)
+        },
         counters: CountersV1::of(&found.counters),
         request: found.request.map(FailedRequestV1::of),
         total: FreePoolV1::of(&found.total),
@@ -248,8 +258,12 @@ impl PinV1 {
 
 fn headline(found: &Fragmentation) -> String {
     let Some(request) = found.request else {
+        let earlier = found.failed_before.map_or_else(String::new, |event| {
+            let event = grouped(event.0.into());
+            format!(" (a request failed at event {event}; pass `--at oom`)")
+        });
         return format!(
-            "no request failed here: {} of {} reserved lie free, {} of it stranded in used segments",
+            "no request failed here{earlier}: {} of {} reserved lie free, {} of it stranded in used segments",
             found.total.free, found.total.reserved, found.total.stranded
         );
     };
@@ -319,10 +333,10 @@ impl FragmentationV1 {
             (
                 "free",
                 format!(
-                    "{} of {} reserved, in {} stretches; {} outside the largest",
+                    "{} of {} reserved, in {}; {} outside the largest",
                     Bytes(total.free),
                     Bytes(total.reserved),
-                    grouped(total.stretches),
+                    counted(total.stretches, "stretch", "stretches"),
                     percent(self.pools_external())
                 ),
             ),
@@ -337,9 +351,10 @@ impl FragmentationV1 {
             facts.push((
                 "pinned",
                 format!(
-                    "{} segments of {} are kept by {} of blocks",
-                    grouped(self.pinned_segments),
+                    "{} of {} {} kept by {} of blocks",
+                    counted(self.pinned_segments, "segment", "segments"),
                     Bytes(self.pinned),
+                    if self.pinned_segments == 1 { "is" } else { "are" },
                     Bytes(self.pinning)
                 ),
             ));
@@ -393,7 +408,7 @@ impl FragmentationV1 {
             let unknown = || Cell::Text("no frame of the user's".to_owned());
             let age = line.oldest_events.map_or_else(
                 || "before the trace".to_owned(),
-                |events| format!("{} events", grouped(events.into())),
+                |events| counted(events.into(), "event", "events"),
             );
             vec![
                 Cell::Bytes(Bytes(line.used)),
@@ -418,6 +433,11 @@ impl FragmentationV1 {
             left_out: self.left_out.for_table(),
         }
     }
+}
+
+/// `1 stretch`, `1,054 stretches`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 fn classes_table(title: &str, classes: &[SizeClassV1], whole: u64) -> Table {

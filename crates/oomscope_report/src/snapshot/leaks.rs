@@ -1,15 +1,19 @@
 //! `leaks`: what steps leave behind, how fast it grows, and how sure that is.
 
-use oomscope_model::{Bytes, Place};
+mod headline;
+
+use oomscope_model::Bytes;
 use oomscope_snapshot::views::{
-    Course, Forecast, GroupBy, LeakGroup, Leaks, StepsBy, Trend, Verdict, Why,
+    Course, Forecast, GroupBy, LeakGroup, Leaks, StepsBy, Trend, Verdict,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::headline::{CANNOT_TELL, headline};
 use super::View;
+use super::fragmentation::counted;
 use super::live::{LeftOutV1, name};
-use super::section::{Cell, Column, Section, Shown, Table, column, grouped};
+use super::section::{Cell, Column, Section, Shown, Table, column};
 use super::wire::{PointV1, TallyV1};
 use crate::wire::PlaceV1;
 
@@ -22,13 +26,24 @@ pub struct LeaksV1 {
     pub(crate) verdict: &'static str,
     /// The verdict in a sentence.
     pub(crate) headline: String,
-    /// Left behind in a step, the median over the steps that leave something, in bytes; null when
-    /// nothing grows or the steps are not whole.
+    /// What a step adds, in bytes: the slope of `trend` where there is one; null when nothing grows
+    /// or the steps are not whole.
     pub(crate) bytes_per_step: Option<u64>,
-    /// All that was left behind, in bytes.
+    /// Left behind by a step that leaves something, the median, in bytes.
+    pub(crate) bytes_per_growing_step: Option<u64>,
+    /// Whole steps that leave something behind.
+    pub(crate) growing_steps: Option<u32>,
+    /// When growing, all that is held of what was left behind, in bytes: what the groups survived.
     pub(crate) left_behind: Option<u64>,
-    /// The line that most of it was made at.
+    /// What is held of earlier steps, or is older than the recording, in bytes; null where no whole
+    /// step is known.
+    pub(crate) survived: Option<u64>,
+    /// Of that, what is older than the recording.
+    pub(crate) older_than_recording: u64,
+    /// The line with the largest part of the growth.
     pub(crate) place: Option<PlaceV1>,
+    /// What that line adds in a step, in bytes.
+    pub(crate) place_bytes_per_step: Option<u64>,
     /// What told the steps: `stacks`, `sizes`, `optimizer`, `user` or `nothing`.
     pub(crate) steps_by: &'static str,
     /// The event at which each step starts.
@@ -81,8 +96,9 @@ pub(crate) struct LeakGroupV1 {
     pub(crate) category: &'static str,
     /// All that is held at the moment.
     pub(crate) held: TallyV1,
-    /// What earlier steps made of it.
-    pub(crate) survived: TallyV1,
+    /// What earlier steps made of it, or is older than the recording; null where no whole step is
+    /// known.
+    pub(crate) survived: Option<TallyV1>,
     /// Age of the oldest survivor, in steps.
     pub(crate) oldest_steps: Option<u32>,
     /// `growing`, `warm-up`, `steady`, `falling` or `too-short`.
@@ -117,20 +133,25 @@ pub(crate) struct ForecastV1 {
 /// The view of what outlives its step, its first `limit` groups.
 pub fn leaks(leaks: &Leaks, by: GroupBy, limit: usize) -> View {
     let (shown, rest) = leaks.groups.split_at(limit.min(leaks.groups.len()));
-    let (verdict, per_step, left_behind, place) = match &leaks.verdict {
-        Verdict::Growing { per_step, total, place, .. } => {
-            ("growing", *per_step, Some(total.0), place.as_ref())
-        }
-        Verdict::Steady { .. } => ("steady", None, None, None),
-        Verdict::CannotTell(_) => ("cannot-tell", None, None, None),
+    let (verdict, growing) = match &leaks.verdict {
+        Verdict::Growing { rate, total, heaviest } => ("growing", Some((rate, total, heaviest))),
+        Verdict::Steady { .. } => ("steady", None),
+        Verdict::CannotTell(_) => ("cannot-tell", None),
     };
+    let rate = growing.map(|(rate, ..)| rate);
+    let heaviest = growing.map(|(.., heaviest)| heaviest);
     View::Leaks(Box::new(LeaksV1 {
         at: PointV1::of(&leaks.point),
         verdict,
         headline: headline(leaks),
-        bytes_per_step: per_step.map(|bytes| bytes.0),
-        left_behind,
-        place: place.map(PlaceV1::of),
+        bytes_per_step: rate.and_then(|rate| rate.per_step).map(|bytes| bytes.0),
+        bytes_per_growing_step: rate.and_then(|rate| rate.per_growing_step).map(|bytes| bytes.0),
+        growing_steps: rate.map(|rate| rate.growing),
+        left_behind: growing.map(|(_, total, _)| total.0),
+        survived: leaks.survived.map(|bytes| bytes.0),
+        older_than_recording: leaks.older.0,
+        place: heaviest.and_then(|it| it.place.as_ref()).map(PlaceV1::of),
+        place_bytes_per_step: heaviest.and_then(|it| it.per_step).map(|bytes| bytes.0),
         steps_by: match leaks.steps_by {
             StepsBy::Stacks => "stacks",
             StepsBy::Sizes => "sizes",
@@ -195,7 +216,7 @@ impl LeakGroupV1 {
             library_call: group.library_call.clone(),
             category: group.category.name(),
             held: TallyV1::of(&group.held),
-            survived: TallyV1::of(&group.survived),
+            survived: group.survived.as_ref().map(TallyV1::of),
             oldest_steps: group.oldest_steps,
             course: course_name(group.course),
             trend: group.trend.map(TrendV1::of),
@@ -214,54 +235,10 @@ fn course_name(course: Course) -> &'static str {
     }
 }
 
-/// `grows by 34.00 MiB a step at train.py:41 (activations)`.
-fn headline(leaks: &Leaks) -> String {
-    match &leaks.verdict {
-        Verdict::Growing { per_step, total, place, role, steps } => {
-            let place = place.as_ref().map(|it| format!(" at {}", short(it))).unwrap_or_default();
-            match per_step.filter(|_| *steps > 0) {
-                Some(bytes) => format!(
-                    "grows by {bytes} a step{place} ({}): {total} left behind over {steps} steps",
-                    role.name()
-                ),
-                None => format!("grows: {total} outlived its step{place} ({})", role.name()),
-            }
-        }
-        Verdict::Steady { since: 1 } => {
-            format!("steady over {} steps: nothing outlives its step", leaks.floors.len())
-        }
-        Verdict::Steady { since } => {
-            format!("steady since step {since} of {}", leaks.floors.len())
-        }
-        Verdict::CannotTell(why) => format!("cannot tell: {}", reason(*why)),
-    }
-}
-
-fn short(place: &Place) -> String {
-    let file = place.file.rsplit(['/', '\\']).next().unwrap_or(&place.file);
-    format!("`{file}:{}`", place.line)
-}
-
-fn reason(why: Why) -> String {
-    match why {
-        Why::NoTrace => "no history was recorded".to_owned(),
-        Why::NoSteps => {
-            "the recording shows no steps; `--steps-from` and `--period` name them".to_owned()
-        }
-        Why::TooFewSteps { found: 1 } => "the recording shows 1 whole step, too few".to_owned(),
-        Why::TooFewSteps { found } => {
-            format!("the recording shows {found} whole steps, too few")
-        }
-        Why::Rising => "each step holds more than the last, but the backward that may free it \
-                        has not run; record more steps"
-            .to_owned(),
-    }
-}
-
 impl LeaksV1 {
     pub(super) fn sections(&self) -> Vec<Section> {
         let mut sections = vec![
-            Section::Headline(format!("{} {}", self.headline, self.at.words())),
+            Section::Headline(self.headline_with_moment()),
             Section::Facts(self.facts()),
             Section::Table(self.groups_table()),
         ];
@@ -276,6 +253,15 @@ impl LeaksV1 {
             ));
         }
         sections
+    }
+
+    /// The moment stands where the sentence can take it: a reason would run into it.
+    fn headline_with_moment(&self) -> String {
+        let moment = self.at.words();
+        match self.headline.strip_prefix(CANNOT_TELL) {
+            Some(reason) => format!("{CANNOT_TELL} {moment}{reason}"),
+            None => format!("{}, seen {moment}", self.headline),
+        }
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -296,7 +282,10 @@ impl LeaksV1 {
             1 => String::new(),
             step => format!("; the loop that runs began at step {step}"),
         };
-        let text = format!("{} whole ones, told from {told}{since}", grouped(whole as u64));
+        let text = format!(
+            "{}, told from {told}{since}",
+            counted(whole as u64, "whole step", "whole steps")
+        );
         facts.push(("steps", text));
         if let (Some(first), Some(last)) = (self.floors.first(), self.floors.last()) {
             facts.push((
@@ -321,8 +310,8 @@ impl LeaksV1 {
             facts.push((
                 "forecast",
                 format!(
-                    "full in about {} steps: a step now needs {} of {}",
-                    grouped(forecast.steps),
+                    "full in about {}: a step now needs {} of {}",
+                    counted(forecast.steps, "step", "steps"),
                     Bytes(forecast.step_peak),
                     Bytes(forecast.capacity)
                 ),
@@ -332,7 +321,7 @@ impl LeaksV1 {
     }
 
     fn groups_table(&self) -> Table {
-        let people = |name| Column { name, shown: Shown::Everywhere };
+        let people = |name| Column { name, shown: Shown::ToPeople };
         let files = |name| Column { name, shown: Shown::InFiles };
         let rows = self.groups.iter().map(|group| {
             let label = match &group.place {
@@ -344,21 +333,24 @@ impl LeaksV1 {
             let trend = |figure: fn(&TrendV1) -> f64| {
                 group.trend.as_ref().map_or(Cell::Unknown, |trend| Cell::Number(figure(trend)))
             };
+            let floor = |at: Option<&u64>| at.map_or(Cell::Unknown, |at| Cell::Bytes(Bytes(*at)));
             let is_moving = matches!(group.course, "growing" | "falling");
-            let slope = group.trend.filter(|_| is_moving).map(|trend| signed(trend.slope));
+            let slope = group.trend.filter(|_| is_moving).map(|trend| trend.slope.round() as i64);
             vec![
                 Cell::Text(group.course.to_owned()),
-                slope.map_or(Cell::Unknown, Cell::Text),
-                Cell::Bytes(Bytes(group.survived.bytes)),
+                slope.map_or(Cell::Unknown, Cell::Change),
+                group.survived.as_ref().map_or(Cell::Unknown, |it| Cell::Bytes(Bytes(it.bytes))),
                 group.oldest_steps.map_or(Cell::Unknown, |steps| Cell::Count(steps.into())),
                 Cell::Text(sparkline(&group.floors, 12)),
                 label,
+                floor(group.floors.first()),
+                floor(group.floors.last()),
                 trend(|trend| trend.slope),
                 trend(|trend| trend.low),
                 trend(|trend| trend.high),
                 trend(|trend| trend.r_squared),
                 Cell::Bytes(Bytes(group.held.bytes)),
-                Cell::Count(group.survived.blocks),
+                group.survived.as_ref().map_or(Cell::Unknown, |it| Cell::Count(it.blocks)),
                 Cell::Text(group.category.to_owned()),
             ]
         });
@@ -367,11 +359,13 @@ impl LeaksV1 {
             rows: rows.collect(),
             columns: vec![
                 column("course"),
-                people("a step"),
+                column("a step"),
                 column("survived"),
-                people("oldest"),
+                column("oldest"),
                 people("floors"),
                 column(self.by),
+                files("first floor"),
+                files("last floor"),
                 files("slope"),
                 files("slope low"),
                 files("slope high"),

@@ -29,8 +29,8 @@ pub use fragmentation::{
 };
 pub use grouping::{Group, GroupBy, Lines, Spelling, Tally, grouped};
 pub use leaks::{
-    AgeClass, Course, Forecast, LeakError, LeakGroup, LeakOptions, Leaks, StepsBy, StepsFrom,
-    Trend, Verdict, Why, leaks,
+    AgeClass, Course, Forecast, Heaviest, LeakError, LeakGroup, LeakOptions, Leaks, Rate, StepsBy,
+    StepsFrom, Trend, Verdict, Why, leaks,
 };
 pub use lifetimes::{Churn, Clock, GroupLives, LifetimeBucket, Lifetimes, SHORT_LIVED, lifetimes};
 pub use live::{LiveSet, live_set};

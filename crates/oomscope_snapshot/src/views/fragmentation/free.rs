@@ -122,10 +122,12 @@ impl Stretches<'_> {
         Bytes(last.saturating_sub(first).saturating_mul(page))
     }
 
-    /// As PyTorch's `inactive_split_bytes` counts: pages of an expandable segment are not stranded.
+    /// As PyTorch's `inactive_split_bytes` counts, but in expandable segments too: what lies free
+    /// there outside whole pages.
     fn stranded(&self) -> Bytes {
-        let is_partly_used = self.active > Bytes::ZERO && !self.segment.is_expandable;
-        if is_partly_used { self.unused() } else { Bytes::ZERO }
+        let is_partly_used = self.active > Bytes::ZERO;
+        let stays = self.unused().saturating_sub(self.releasable());
+        if is_partly_used { stays } else { Bytes::ZERO }
     }
 }
 

@@ -4,9 +4,9 @@ mod free;
 mod pins;
 mod verdict;
 
-use oomscope_model::{Bytes, MemoryState};
+use oomscope_model::{Bytes, EventIndex, MemoryState};
 
-use super::moment::Point;
+use super::moment::{MomentChoice, Point};
 use super::selection::Selection;
 use crate::analysis::Recording;
 
@@ -25,6 +25,10 @@ pub struct Fragmentation {
     pub verdict: FragmentationVerdict,
     /// The request that failed, when the moment is a failure.
     pub request: Option<FailedRequest>,
+    /// A failure before the moment, when the moment is none.
+    pub failed_before: Option<EventIndex>,
+    /// Whether the selection leaves pools or streams out; the verdict is of all of them.
+    pub is_narrowed: bool,
     /// The selected segments by pool and stream, most reserved first.
     pub pools: Vec<FreePool>,
     /// Their sum.
@@ -54,6 +58,8 @@ pub fn fragmentation(
     Fragmentation {
         point,
         verdict: verdict::verdict(&past, &state, request.as_ref(), recording.snapshot()),
+        failed_before: request.is_none().then(|| failed_before(recording, past.until)).flatten(),
+        is_narrowed: selection.stream.is_some() || selection.pool.is_some(),
         request,
         total: free::total(&pools),
         pools,
@@ -63,6 +69,12 @@ pub fn fragmentation(
         pins,
         counters: state.counters,
     }
+}
+
+/// The failure that `--at oom` looks at, if it comes before an event.
+fn failed_before(recording: &Recording<'_>, until: u32) -> Option<EventIndex> {
+    let failure = recording.point(MomentChoice::Oom(None)).ok()?.event?;
+    (failure.0 < until).then_some(failure)
 }
 
 /// `0` where there is nothing to divide.

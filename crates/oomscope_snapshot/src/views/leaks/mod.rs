@@ -4,11 +4,12 @@
 //! of the floors say how fast and how surely, and tell warming up from being level.
 
 mod floors;
+mod rate;
 mod steps;
 mod survivors;
 mod trend;
 
-use oomscope_model::{Bytes, EventIndex, Place, Role};
+use oomscope_model::{Bytes, EventIndex};
 
 use super::grouping::{GroupBy, Tally};
 use super::moment::Point;
@@ -17,6 +18,7 @@ use crate::analysis::past::Past;
 use crate::analysis::{Recording, growth};
 use crate::oom_events;
 
+pub use rate::{Heaviest, Rate};
 pub use steps::{StepsBy, StepsError as LeakError, StepsFrom};
 pub use survivors::{AgeClass, LeakGroup};
 use trend::FEWEST_POINTS;
@@ -46,6 +48,11 @@ pub struct Leaks {
     pub verdict: Verdict,
     /// The least that was held in each whole step, by all selected blocks.
     pub floors: Vec<Bytes>,
+    /// What the groups hold of earlier steps and of what is older than the recording; `None` where
+    /// no whole step is known.
+    pub survived: Option<Bytes>,
+    /// Of that, what is older than the recording.
+    pub older: Bytes,
     /// The line through the floors since `since`.
     pub trend: Option<Trend>,
     /// The course of the floors since `since`.
@@ -60,24 +67,22 @@ pub struct Leaks {
 
 /// Recurring sizes may be a model's layers: fewer of them than this decide nothing.
 const FEWEST_BY_SIZES: usize = 8;
+/// A single step that the user names shows no growth from step to step.
+const FEWEST_BY_USER: usize = 2;
 
 /// What it comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// Memory grows from step to step.
     Growing {
-        /// Left behind in a step, the median; `None` where the recording shows no whole steps.
-        per_step: Option<Bytes>,
-        /// All that was left behind.
+        /// How fast.
+        rate: Rate,
+        /// All that is held of what it left behind.
         total: Bytes,
-        /// The line that most of it was made at.
-        place: Option<Place>,
-        /// What most of it is.
-        role: Role,
-        /// Steps that left something behind.
-        steps: u32,
+        /// The line with the largest part of it.
+        heaviest: Heaviest,
     },
-    /// Nothing worth saying outlives its step.
+    /// What outlives its step does not grow.
     Steady {
         /// The first step, counted from 1, from which on memory is level.
         since: u32,
@@ -135,15 +140,35 @@ pub fn leaks(
     let slack = growth::least_worth_saying(allocated);
     let (course, trend) = (trend::course(running, slack.0), trend::trend(running));
     let is_given_back = is_given_back(running, allocated);
-    let verdict = if steps_by == StepsBy::Sizes && of_all.len() < FEWEST_BY_SIZES {
-        Verdict::CannotTell(Why::TooFewSteps { found: of_all.len() as u32 })
-    } else {
-        let is_over = course == Course::Growing && is_given_back;
-        let course = if is_over { Course::Steady } else { course };
-        verdict(recording, &past, course, since, of_all.len())
+    let mut groups = survivors::groups(recording, &past, &state, &lives, since, options.by);
+    let survived: Option<Bytes> =
+        groups.iter().map(|group| group.survived.map(|tally| tally.bytes)).sum();
+    let survived = survived.filter(|_| !of_all.is_empty());
+    let fewest = match steps_by {
+        StepsBy::Sizes => FEWEST_BY_SIZES,
+        StepsBy::User => FEWEST_BY_USER,
+        StepsBy::Stacks | StepsBy::Optimizer | StepsBy::Nothing => 0,
     };
+    let is_over = course == Course::Growing && is_given_back;
+    let settled = if is_over { Course::Steady } else { course };
+    let verdict = match recording.trace() {
+        None => Verdict::CannotTell(Why::NoTrace),
+        Some(_) if of_all.len() < fewest => {
+            Verdict::CannotTell(Why::TooFewSteps { found: of_all.len() as u32 })
+        }
+        Some(_) => match growth::find(&past) {
+            Some(growth) => Verdict::Growing {
+                rate: Rate::of(&growth, trend, of_all.len()),
+                total: survived.unwrap_or(growth.total),
+                heaviest: Heaviest::of(&growth, &groups, trend),
+            },
+            None => without_growth(&past, settled, since, of_all.len()),
+        },
+    };
+    if matches!(verdict, Verdict::Steady { .. }) {
+        survivors::settle(&mut groups, trend);
+    }
     let floors = of_all.iter().copied().map(Bytes).collect();
-    let groups = survivors::groups(recording, &past, &state, &lives, since, options.by);
     Ok(Leaks {
         point,
         steps_by,
@@ -151,6 +176,8 @@ pub fn leaks(
         forecast: forecast(recording, &past, &verdict, trend),
         verdict,
         floors,
+        survived,
+        older: groups.iter().map(|group| group.older).sum(),
         trend,
         course,
         groups,
@@ -172,26 +199,7 @@ fn running_since(past: &Past<'_>, whole: usize) -> usize {
     if whole.saturating_sub(since) >= FEWEST_POINTS { since } else { 0 }
 }
 
-fn verdict(
-    recording: &Recording<'_>,
-    past: &Past<'_>,
-    course: Course,
-    since: usize,
-    whole: usize,
-) -> Verdict {
-    if recording.trace().is_none() {
-        return Verdict::CannotTell(Why::NoTrace);
-    }
-    if let Some(growth) = growth::find(past) {
-        let heaviest = growth.lines.first();
-        return Verdict::Growing {
-            per_step: growth.per_period,
-            total: growth.total,
-            place: heaviest.and_then(|line| line.place.clone()),
-            role: heaviest.map_or(Role::Unknown, |line| line.role),
-            steps: growth.growing_periods,
-        };
-    }
+fn without_growth(past: &Past<'_>, course: Course, since: usize, whole: usize) -> Verdict {
     match course {
         _ if past.periods().starts.is_empty() => Verdict::CannotTell(Why::NoSteps),
         Course::TooShort => Verdict::CannotTell(Why::TooFewSteps { found: whole as u32 }),

@@ -54,6 +54,14 @@ pub enum StepsError {
         "no range called `{0}` was recorded: give `auto`, `stacks`, `sizes`, `optimizer` or the events at which steps start (`120,340,560`)"
     )]
     NoRange(String),
+    /// A step starts after the trace's end.
+    #[error("no event {event}: the trace has {events}")]
+    NoSuchEvent {
+        /// The event asked for.
+        event: u32,
+        /// Events in the trace.
+        events: usize,
+    },
     /// A step of no events.
     #[error("a step has at least one event")]
     EmptyStep,
@@ -99,7 +107,7 @@ pub(crate) fn resolve(
         },
         StepsFrom::Sizes => (cycles::find(past), StepsBy::Sizes),
         StepsFrom::Optimizer => (after_optimizer(recording, past), StepsBy::Optimizer),
-        StepsFrom::Events(events) => (events.clone(), StepsBy::User),
+        StepsFrom::Events(events) => (within(recording, events)?, StepsBy::User),
         StepsFrom::Every(0) => return Err(StepsError::EmptyStep),
         StepsFrom::Every(length) => (counted_back(past.until, *length), StepsBy::User),
         StepsFrom::Named(name) => {
@@ -111,6 +119,15 @@ pub(crate) fn resolve(
     let is_known = !starts.is_empty();
     past.replace_periods(Periods::at(starts, past.until));
     Ok(if is_known { by } else { StepsBy::Nothing })
+}
+
+/// The events, if the trace has all of them.
+fn within(recording: &Recording<'_>, starts: &[u32]) -> Result<Vec<u32>, StepsError> {
+    let events = recording.trace().map_or(0, Trace::len);
+    match starts.iter().find(|start| **start as usize >= events) {
+        Some(event) => Err(StepsError::NoSuchEvent { event: *event, events }),
+        None => Ok(starts.to_vec()),
+    }
 }
 
 /// Steps at the starts of a recorded range. `Optimizer.step` stands for `Optimizer.step#Adam.step`.

@@ -29,8 +29,11 @@ pub struct LeakGroup {
     pub category: Role,
     /// All blocks held at the moment.
     pub held: Tally,
-    /// Those that an earlier step made, not the set-up before the first.
-    pub survived: Tally,
+    /// Those that an earlier step made, not the set-up before the first, and those older than the
+    /// recording; `None` where no whole step is known.
+    pub survived: Option<Tally>,
+    /// Of what survived, the bytes that are older than the recording.
+    pub older: Bytes,
     /// Steps since the oldest of those was made.
     pub oldest_steps: Option<u32>,
     /// The least held in each whole step; empty where groups are too many to work out.
@@ -54,6 +57,7 @@ pub struct AgeClass {
 struct Building {
     held: Tally,
     survived: Tally,
+    older: Bytes,
     oldest: Option<u32>,
     stacks: FxHashMap<StackId, Bytes>,
     roles: FxHashMap<Role, Bytes>,
@@ -82,25 +86,61 @@ pub(super) fn groups(
         group.held.add(block);
         *group.stacks.entry(block.stack).or_default() += block.size;
         *group.roles.entry(past.role_of(block)).or_default() += block.size;
-        let made = block.allocated_at.map_or(0, |at| past.period_of(at));
-        if made > 0 && made < last {
-            group.survived.add(block);
-            group.oldest = group.oldest.max(Some(last - made));
+        match block.allocated_at.map(|at| past.period_of(at)) {
+            None => {
+                group.survived.add(block);
+                group.older += block.size;
+            }
+            Some(made) if made > 0 && made < last => {
+                group.survived.add(block);
+                group.oldest = group.oldest.max(Some(last - made));
+            }
+            Some(_) => {}
         }
     }
     let mut groups: Vec<LeakGroup> =
         groups.into_iter().map(|(label, group)| group.finish(label, past, by)).collect();
+    if last < 2 {
+        for group in &mut groups {
+            group.survived = None;
+        }
+    }
     groups.sort_by(|a, b| b.held.bytes.cmp(&a.held.bytes).then_with(|| a.label.cmp(&b.label)));
     add_floors(past, lives, since, &labels, &mut groups);
     groups.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| a.label.cmp(&b.label)));
     groups
 }
 
+impl LeakGroup {
+    /// What survived; zero where that is not known.
+    pub(super) fn survived_bytes(&self) -> Bytes {
+        self.survived.map_or(Bytes::ZERO, |tally| tally.bytes)
+    }
+}
+
+/// Where the device as a whole is level, groups that rise while others sink by as much only take
+/// their place: those do not grow.
+pub(super) fn settle(groups: &mut [LeakGroup], whole: Option<Trend>) {
+    let is_growing = |group: &LeakGroup| group.course == Course::Growing;
+    let rise: f64 = groups
+        .iter()
+        .filter(|group| is_growing(group))
+        .filter_map(|group| Some(group.trend?.slope))
+        .sum();
+    if whole.is_none_or(|whole| whole.slope * 2.0 >= rise) {
+        return;
+    }
+    for group in groups.iter_mut().filter(|group| is_growing(group)) {
+        group.course = Course::Steady;
+    }
+    groups.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| a.label.cmp(&b.label)));
+}
+
 /// Growing groups by their slope, then the others by what survived, then by what they hold.
 fn order(group: &LeakGroup) -> (bool, u64, Bytes, Bytes) {
     let is_growing = group.course == Course::Growing;
     let slope = group.trend.filter(|_| is_growing).map_or(0, |trend| trend.slope as u64);
-    (is_growing, slope, group.survived.bytes, group.held.bytes)
+    (is_growing, slope, group.survived_bytes(), group.held.bytes)
 }
 
 fn add_floors(
@@ -140,7 +180,8 @@ impl Building {
             library_call: summary.library_call.clone().filter(|_| names_a_line),
             category: heaviest(&self.roles).unwrap_or(Role::Unknown),
             held: self.held,
-            survived: self.survived,
+            survived: Some(self.survived),
+            older: self.older,
             oldest_steps: self.oldest,
             floors: Vec::new(),
             trend: None,
