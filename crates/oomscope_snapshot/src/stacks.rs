@@ -107,12 +107,17 @@ impl Stacks {
         &self.frames
     }
 
-    /// The same stacks, with other names for their frames and without graph nodes.
-    pub(crate) fn renamed(&self, rename: impl FnMut(&Frame) -> Frame) -> Stacks {
+    /// The same stacks, with other names for their frames and graph nodes.
+    pub(crate) fn renamed(
+        &self,
+        rename: impl FnMut(&Frame) -> Frame,
+        mut rename_node: impl FnMut(&FxNode) -> FxNode,
+    ) -> Stacks {
+        let fx_nodes = self.fx_nodes.iter().map(|(frame, node)| (*frame, rename_node(node)));
         Stacks {
             frames: self.frames.iter().map(rename).collect(),
             nodes: self.nodes.clone(),
-            fx_nodes: Vec::new(),
+            fx_nodes: fx_nodes.collect(),
         }
     }
 

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use oomscope_model::{DeviceId, EventIndex, Frame, StackId};
-use oomscope_snapshot::fixture::{Recording, write_recording};
+use oomscope_snapshot::fixture::{self, Node, Recording, write_recording};
 use oomscope_snapshot::{
-    At, History, Snapshot, Split, State, Trace, cut, history, read, split, write_pickle,
+    Annotation, At, History, Snapshot, Split, Stage, State, Trace, cut, history, read, split, write_pickle,
 };
 use proptest::prelude::*;
 
@@ -141,4 +141,48 @@ proptest! {
         let (from, to) = (a.min(b) as u32, a.max(b) as u32 + 1);
         assert_cut_is_exact(&snapshot, DeviceId(0), from, to, "made up");
     }
+}
+
+/// A recording of one device with an event at each time and ranges named after theirs.
+fn annotated(events: &[u64], ranges: &[u64]) -> Snapshot {
+    let event = |(at, time): (i64, &u64)| {
+        let mut event = fixture::event("alloc", 4096 * at, 512, Node::List(Vec::new()));
+        if let Node::Dict(pairs) = &mut event {
+            pairs.push(("time_us", (*time as i64).into()));
+        }
+        event
+    };
+    let events = (1..).zip(events).map(event).collect();
+    let mut snapshot = read(&fixture::snapshot(Vec::new(), vec![events])).expect("it is whole");
+    let range = |&time: &u64| Annotation {
+        name: time.to_string(),
+        device: None,
+        time_us: Some(time),
+        stage: Stage::Instant,
+    };
+    snapshot.annotations = ranges.iter().map(range).collect();
+    snapshot
+}
+
+#[test]
+fn the_parts_of_a_split_hold_every_annotation_once() {
+    let snapshot = annotated(&[10, 20, 30, 40], &[5, 10, 15, 20, 25, 30, 35, 40, 45]);
+    let parts = split(&snapshot, Split::Parts(3));
+    let names: Vec<String> =
+        parts.flat_map(|(_, part)| part.annotations).map(|range| range.name).collect();
+    assert_eq!(names, ["5", "10", "15", "20", "25", "30", "35", "40", "45"]);
+}
+
+#[test]
+fn devices_without_events_cost_next_to_nothing() {
+    let mut snapshot = annotated(&[10, 20], &[]);
+    let mut empty = annotated(&[], &[]).traces.pop().expect("one device");
+    for device in 1..200_000 {
+        empty.device = DeviceId(device);
+        snapshot.traces.push(empty.clone());
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(split(&snapshot, Split::Device).count(), 1);
+    assert_eq!(split(&snapshot, Split::Parts(2)).count(), 2);
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

@@ -35,7 +35,8 @@ pub struct Anonymise {
 pub fn anonymise(snapshot: &Snapshot, how: &Anonymise) -> Snapshot {
     let words = Words::keyed(key(how.salt.as_deref()));
     let mut nameless = snapshot.clone();
-    nameless.stacks = snapshot.stacks.renamed(|frame| anonymous(frame, &words));
+    nameless.stacks =
+        snapshot.stacks.renamed(|frame| anonymous(frame, &words), |node| words.graph_node(node));
     nameless.settings.conf = snapshot.settings.conf.as_deref().map(|conf| conf_of(conf, &words));
     for annotation in &mut nameless.annotations {
         // PyTorch's own names, as `Optimizer.step#Adam.step`, stay: steps are found by them.

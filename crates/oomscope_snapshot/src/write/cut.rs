@@ -1,6 +1,8 @@
 //! A stretch of a recording as a recording of its own: what PyTorch would have dumped right after
 //! the last kept event, had its ring buffer begun at the first.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -67,16 +69,31 @@ fn counterpart(leader: &Trace, trace: &Trace, index: EventIndex) -> EventIndex {
     EventIndex(u32::try_from(at).unwrap_or(u32::MAX))
 }
 
-/// The histories of a snapshot's devices, so that several cuts cost one walk.
+/// The histories of a snapshot's devices, so that several cuts cost one walk. A device's is made
+/// when a cut first needs it: a hostile file has 100,000 devices without events.
 pub(crate) struct Pasts<'s> {
     snapshot: &'s Snapshot,
-    histories: Vec<History>,
+    /// By trace.
+    histories: Vec<OnceCell<History>>,
+    /// The dump's, in the file's order.
+    segments: BTreeMap<DeviceId, Vec<&'s Segment>>,
+    /// Places in [`Snapshot::traces`].
+    traces: FxHashMap<DeviceId, usize>,
 }
 
 impl<'s> Pasts<'s> {
     pub(crate) fn of(snapshot: &'s Snapshot) -> Pasts<'s> {
-        let histories = snapshot.traces.iter().map(|trace| history(snapshot, trace.device));
-        Pasts { snapshot, histories: histories.collect() }
+        let mut segments = BTreeMap::<DeviceId, Vec<&Segment>>::new();
+        for segment in &snapshot.segments {
+            segments.entry(segment.device).or_default().push(segment);
+        }
+        let traces = snapshot.traces.iter().zip(0..);
+        Pasts {
+            snapshot,
+            histories: snapshot.traces.iter().map(|_| OnceCell::new()).collect(),
+            segments,
+            traces: traces.map(|(trace, at)| (trace.device, at)).collect(),
+        }
     }
 
     pub(crate) fn cut(&self, keep: impl Fn(&Trace) -> Range<EventIndex>) -> Snapshot {
@@ -85,12 +102,19 @@ impl<'s> Pasts<'s> {
 
     /// One device, whole. The traces of the others are empty, so that it keeps its ordinal.
     pub(crate) fn only(&self, device: DeviceId) -> Snapshot {
-        let mut snapshot = self.snapshot.clone();
-        snapshot.segments.retain(|segment| segment.device == device);
-        for trace in snapshot.traces.iter_mut().filter(|trace| trace.device != device) {
-            trace.rows = Rows::default();
-        }
-        with_stacks_in_use(snapshot)
+        let snapshot = self.snapshot;
+        let traces = snapshot.traces.iter().map(|trace| {
+            let is_kept = trace.device == device;
+            let rows = if is_kept { trace.rows.clone() } else { Rows::default() };
+            Trace { device: trace.device, rows }
+        });
+        with_stacks_in_use(Snapshot {
+            segments: self.segments_of(device).cloned().collect(),
+            traces: traces.collect(),
+            annotations: snapshot.annotations.clone(),
+            lost_tail: snapshot.lost_tail,
+            ..self.without_tables()
+        })
     }
 
     fn cut_with_all_stacks(&self, keep: impl Fn(&Trace) -> Range<EventIndex>) -> Snapshot {
@@ -110,33 +134,49 @@ impl<'s> Pasts<'s> {
         let is_whole = to_end && !snapshot.lost_tail;
         let segments = if is_whole { snapshot.segments.clone() } else { self.segments_at(&ends) };
         Snapshot {
-            settings: snapshot.settings.clone(),
-            torch_version: snapshot.torch_version,
             segments,
-            stacks: snapshot.stacks.clone(),
             annotations: self.annotations_of(&ends, &traces),
-            pinned_host: snapshot.pinned_host,
             // The segments are made for the last kept event.
             lost_tail: false,
-            problems: snapshot.problems.clone(),
-            unknown: snapshot.unknown.clone(),
-            rounding: snapshot.rounding,
             traces,
+            ..self.without_tables()
         }
     }
 
-    /// The annotations that lie between the first and the last kept event; all of them where times
-    /// were not recorded. A cut that reaches an end of the recording keeps what lies beyond it.
+    /// What every part has.
+    fn without_tables(&self) -> Snapshot {
+        let snapshot = self.snapshot;
+        Snapshot {
+            settings: snapshot.settings.clone(),
+            torch_version: snapshot.torch_version,
+            stacks: snapshot.stacks.clone(),
+            pinned_host: snapshot.pinned_host,
+            problems: snapshot.problems.clone(),
+            unknown: snapshot.unknown.clone(),
+            rounding: snapshot.rounding,
+            ..Snapshot::default()
+        }
+    }
+
+    fn segments_of(&self, device: DeviceId) -> impl Iterator<Item = &'s Segment> {
+        self.segments.get(&device).into_iter().flatten().copied()
+    }
+
+    /// The annotations of the stretch of time that a cut owns: from its first event up to, but not
+    /// with, the first event after it, so that the next cut goes on where this one ends. All of them
+    /// where times were not recorded. A cut that reaches an end of the recording keeps what lies
+    /// beyond it.
     fn annotations_of(&self, ends: &[usize], kept: &[Trace]) -> Vec<Annotation> {
         let snapshot = self.snapshot;
-        let first = kept.iter().filter_map(|trace| trace.iter().next()?.1.time_us).min();
-        let last = kept.iter().filter_map(|trace| trace.iter().next_back()?.1.time_us).max();
         let all = || snapshot.traces.iter().zip(kept).zip(ends);
-        let from_start = all().all(|((trace, kept), &end)| kept.len() == end || trace.is_empty());
+        let from_start = all().all(|((_, kept), &end)| kept.len() == end);
         let to_end = all().all(|((trace, _), &end)| end == trace.len());
+        let first =
+            first_time(all().map(|((trace, kept), &end)| (trace, end.saturating_sub(kept.len()))));
+        let next = first_time(all().map(|((trace, _), &end)| (trace, end)));
         let is_inside = |time: u64| {
             (from_start || first.is_none_or(|first| time >= first))
-                && (to_end || last.is_none_or(|last| time <= last))
+                && (to_end || next.is_none_or(|next| time < next))
         };
         let annotations = snapshot.annotations.iter();
         annotations.filter(|it| it.time_us.is_none_or(is_inside)).cloned().collect()
@@ -147,16 +187,17 @@ impl<'s> Pasts<'s> {
         let snapshot = self.snapshot;
         let mut segments = Vec::new();
         for device in snapshot.devices() {
-            let past = snapshot.traces.iter().zip(&self.histories).zip(ends);
-            let mut past = past.filter(|((trace, _), _)| trace.device == device);
-            match past
-                .next_back()
-                .filter(|((trace, _), end)| **end < trace.len() || snapshot.lost_tail)
-            {
-                Some(((trace, history), &end)) => {
+            let past = self.traces.get(&device).and_then(|&at| {
+                let (trace, end) = (snapshot.traces.get(at)?, *ends.get(at)?);
+                let is_needed = end < trace.len() || snapshot.lost_tail && !trace.is_empty();
+                let cell = self.histories.get(at).filter(|_| is_needed)?;
+                Some((trace, cell.get_or_init(|| history(snapshot, device)), end))
+            });
+            match past {
+                Some((trace, history, end)) => {
                     segments.extend(self.segments_after(trace, history, end));
                 }
-                None => segments.extend(snapshot.segments_of(device).cloned()),
+                None => segments.extend(self.segments_of(device).cloned()),
             }
         }
         segments
@@ -186,7 +227,7 @@ impl<'s> Pasts<'s> {
         history: &History,
         end: u32,
     ) -> FxHashMap<u64, StackId> {
-        let dumped = self.snapshot.segments_of(trace.device);
+        let dumped = self.segments_of(trace.device);
         let mut makers: FxHashMap<u64, StackId> =
             dumped.map(|segment| (segment.addr, segment.stack)).collect();
         let obtains = |kind| matches!(kind, EventKind::SegmentAlloc | EventKind::SegmentMap);
@@ -254,6 +295,15 @@ fn tiles(range: &SegmentRange, held: &[LiveBlock]) -> Vec<Block> {
     }
     free_up_to(&mut blocks, next, range.end());
     blocks
+}
+
+/// The earliest time at or behind a place in each of several traces.
+fn first_time<'t>(places: impl Iterator<Item = (&'t Trace, usize)>) -> Option<u64> {
+    let times = places.filter_map(|(trace, at)| {
+        let times = trace.rows.time_us.get(at..).unwrap_or_default();
+        times.iter().copied().find(|&time| time != 0)
+    });
+    times.min()
 }
 
 /// Drops frames and stacks that nothing refers to any more.

@@ -198,7 +198,7 @@ impl<'s> Writer<'_, 's> {
         let Some(event) = trace.event(index) else { return Ok(()) };
         self.to.begin_dict();
         self.to.word("action");
-        self.to.word(action_name(event.kind));
+        self.to.word(action_name(event.kind, self.keys));
         self.number(if event.kind == EventKind::Oom { "device_free" } else { "addr" }, event.addr);
         self.number("size", event.size.0);
         self.number("stream", event.stream);
@@ -380,8 +380,9 @@ fn pool_name(pool: SegmentPool) -> Option<&'static str> {
     }
 }
 
-/// `action_to_str` in `memory_snapshot.cpp`. Which record [`EventKind::Other`] was is not kept.
-fn action_name(kind: EventKind) -> &'static str {
+/// `action_to_str` in `memory_snapshot.cpp`. Which record [`EventKind::Other`] was is not kept: it is
+/// written as what a program of that release adds by itself.
+fn action_name(kind: EventKind, keys: Keys) -> &'static str {
     match kind {
         EventKind::Alloc => "alloc",
         EventKind::FreeRequested => "free_requested",
@@ -392,6 +393,7 @@ fn action_name(kind: EventKind) -> &'static str {
         EventKind::SegmentUnmap => "segment_unmap",
         EventKind::Oom => "oom",
         EventKind::Snapshot => "snapshot",
+        EventKind::Other if keys == Keys::Newest => "annotate",
         EventKind::Other => "user_defined",
     }
 }

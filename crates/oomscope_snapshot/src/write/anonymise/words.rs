@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 
 use super::keyed_hasher;
+use crate::stacks::FxNode;
 
 /// Words that say what a program does, not whose it is: those by which
 /// [`phase_of`](crate::phase_of) tells phases, and the usual names of files and folders.
@@ -182,6 +183,28 @@ impl Words {
         let mut hasher = keyed_hasher(self.key.0, self.key.1);
         hasher.write(text.as_bytes());
         format!("x{:012x}", hasher.finish() >> 16)
+    }
+
+    /// A node of a compiled graph. Its kind stays, and so does what it calls where that is
+    /// PyTorch's; the number at the end of its name counts nodes of that name.
+    pub(super) fn graph_node(self, node: &FxNode) -> FxNode {
+        let text = |text: &Option<String>| text.as_deref().map(|text| self.tag(text));
+        let kinds = [
+            "placeholder",
+            "call_function",
+            "call_method",
+            "call_module",
+            "get_attr",
+            "output",
+            "root",
+        ];
+        let kind = node.op.as_deref();
+        FxNode {
+            op: kind.map(|op| if kinds.contains(&op) { op.to_owned() } else { self.tag(op) }),
+            name: text(&node.name),
+            target: text(&node.target),
+            original_trace: text(&node.original_trace),
+        }
     }
 
     /// A function's name: words of the trade stay, each stretch of others becomes one hash.

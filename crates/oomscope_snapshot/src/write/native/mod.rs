@@ -50,6 +50,9 @@ const END: [u8; 3] = *b"END";
 const RELEASES: [&str; 6] =
     ["2.0 to 2.2", "2.3 to 2.5", "2.6", "2.6 or later", "2.7 to 2.9", "2.10 or later"];
 
+/// Set in the byte of the release where the trace ends before the dump.
+const LOST_TAIL: u8 = 0x80;
+
 /// Stored as the place here. Only ever added to.
 const KINDS: [EventKind; 10] = [
     EventKind::Alloc,

@@ -7,7 +7,7 @@ use oomscope_model::{
 };
 
 use super::columns::{Damage, RUN, Source, Width};
-use super::{END, KINDS, MAGIC, POOLS, RELEASES, STAGES, STATES, VERSION};
+use super::{END, KINDS, LOST_TAIL, MAGIC, POOLS, RELEASES, STAGES, STATES, VERSION};
 use crate::columns::Stretches;
 use crate::history::rounding::Rounding;
 use crate::reader::{ReadError, ReadProblem};
@@ -84,7 +84,9 @@ fn option<'a, T>(
 fn read_head<'a>(source: &mut Source<'a>, snapshot: &mut Snapshot) -> Result<Vec<&'a str>, Damage> {
     let count = source.count()?;
     let texts = (0..count).map(|_| text(source)).collect::<Result<Vec<_>, _>>()?;
-    let release = usize::from(source.byte()?);
+    let release = source.byte()?;
+    snapshot.lost_tail = release & LOST_TAIL != 0;
+    let release = usize::from(release & !LOST_TAIL);
     snapshot.torch_version = release.checked_sub(1).and_then(|at| RELEASES.get(at)).copied();
     snapshot.settings = AllocatorSettings {
         conf: option(source, text)?.map(str::to_owned),

@@ -6,7 +6,7 @@ use std::io;
 use oomscope_model::{Block, Bytes, Segment, StackId};
 
 use super::columns::{RUN, Width, put_column, put_number};
-use super::{END, KINDS, MAGIC, POOLS, RELEASES, STAGES, STATES, VERSION, code};
+use super::{END, KINDS, LOST_TAIL, MAGIC, POOLS, RELEASES, STAGES, STATES, VERSION, code};
 use crate::columns::Stretches;
 use crate::snapshot::{Annotation, Shared, Snapshot, Trace};
 use crate::stacks::FxNode;
@@ -72,7 +72,8 @@ fn put_head(out: &mut Vec<u8>, snapshot: &Snapshot) {
         put_text(out, text);
     }
     let release = snapshot.torch_version.and_then(|it| RELEASES.iter().position(|&l| l == it));
-    out.push(release.map_or(0, |at| at as u8 + 1));
+    let release = release.map_or(0, |at| at as u8 + 1);
+    out.push(release | if snapshot.lost_tail { LOST_TAIL } else { 0 });
     let settings = &snapshot.settings;
     put_option(out, settings.conf.as_deref(), put_text);
     put_option(out, settings.expandable_segments, |out, value| out.push(value.into()));
