@@ -9,7 +9,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use oomscope_model::{DeviceId, EventIndex, Frame, StackId};
 use oomscope_snapshot::fixture::{self, Node, Recording, write_recording};
 use oomscope_snapshot::{
-    Annotation, At, History, Snapshot, Split, Stage, State, Trace, cut, history, read, split, write_pickle,
+    Annotation, At, History, Snapshot, Split, Stage, State, Trace, cut, history, read, split,
+    write_pickle,
 };
 use proptest::prelude::*;
 

@@ -71,14 +71,17 @@ impl Kept {
             EventKind::Alloc => {
                 self.has_older |= self.segment_at(addr).is_none();
                 self.named.insert(addr);
-                self.blocks.insert(addr, Held {
+                self.blocks.insert(
                     addr,
-                    size: Bytes(snapshot.rounding.block_size(event.size.0)),
-                    requested: event.size,
-                    stream: event.stream,
-                    stack: event.stack,
-                    is_pending: false,
-                });
+                    Held {
+                        addr,
+                        size: Bytes(snapshot.rounding.block_size(event.size.0)),
+                        requested: event.size,
+                        stream: event.stream,
+                        stack: event.stack,
+                        is_pending: false,
+                    },
+                );
             }
             EventKind::FreeRequested => {
                 self.named.insert(addr);
@@ -88,25 +91,29 @@ impl Kept {
                 }
             }
             EventKind::FreeCompleted => {
-                self.has_older |= self.blocks.remove(&addr).is_none() && !self.named.contains(&addr);
+                self.has_older |=
+                    self.blocks.remove(&addr).is_none() && !self.named.contains(&addr);
                 self.named.insert(addr);
             }
             EventKind::SegmentAlloc | EventKind::SegmentMap => {
                 let is_expandable = event.kind == EventKind::SegmentMap;
                 let is_small = event.size.0 == SMALL_BUFFER && !is_expandable;
                 self.named.insert(addr);
-                self.segments.insert(addr, SegmentRange {
+                self.segments.insert(
                     addr,
-                    total: event.size,
-                    stream: event.stream,
-                    pool: match (is_small, is_expandable) {
-                        (true, _) => SegmentPool::Small,
-                        (false, true) => SegmentPool::Unknown,
-                        (false, false) => SegmentPool::Large,
+                    SegmentRange {
+                        addr,
+                        total: event.size,
+                        stream: event.stream,
+                        pool: match (is_small, is_expandable) {
+                            (true, _) => SegmentPool::Small,
+                            (false, true) => SegmentPool::Unknown,
+                            (false, false) => SegmentPool::Large,
+                        },
+                        pool_id,
+                        is_expandable,
                     },
-                    pool_id,
-                    is_expandable,
-                });
+                );
             }
             EventKind::SegmentFree | EventKind::SegmentUnmap => {
                 self.named.insert(addr);
