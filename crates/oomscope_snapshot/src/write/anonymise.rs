@@ -50,7 +50,7 @@ pub fn anonymise(snapshot: &Snapshot, how: &Anonymise) -> Snapshot {
     for problem in &mut nameless.problems {
         let is_place = problem.at.chars().all(|c| c.is_ascii_digit() || "byte vn".contains(c));
         problem.at = if is_place { problem.at.clone() } else { words.tag(&problem.at) };
-        problem.what = "a part of the file could not be read".to_owned();
+        problem.what = String::from("a part of the file could not be read");
         problem.hint = None;
     }
     for unknown in &mut nameless.unknown {

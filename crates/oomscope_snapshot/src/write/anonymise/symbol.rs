@@ -168,9 +168,7 @@ pub(super) fn is_public_function(name: &str) -> bool {
                 || prefix.starts_with("THP") && THP.contains(&rest)
         })
     };
-    matches!(name, "" | "??")
-        || FUNCTIONS.contains(&name)
-        || PREFIXES.iter().any(|it| is_begun_by(&it))
+    matches!(name, "" | "??") || FUNCTIONS.contains(&name) || PREFIXES.iter().any(is_begun_by)
 }
 
 /// What follows `THPVariable_` and the like in stacks of requests.
@@ -195,9 +193,9 @@ pub(super) fn symbol(name: &str, words: Words) -> String {
             told.push_str(joint);
             let bare = path.get(joint.len()..).unwrap_or_default();
             if is_kept {
-                told.push_str(bare)
+                told.push_str(bare);
             } else {
-                told.push_str(&words.tag(bare))
+                told.push_str(&words.tag(bare));
             }
             rest = after;
             owner = Some(is_kept);
