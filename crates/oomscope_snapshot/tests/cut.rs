@@ -149,7 +149,7 @@ fn annotated(events: &[u64], ranges: &[u64]) -> Snapshot {
     let event = |(at, time): (i64, &u64)| {
         let mut event = fixture::event("alloc", 4096 * at, 512, Node::List(Vec::new()));
         if let Node::Dict(pairs) = &mut event {
-            pairs.push(("time_us", (*time as i64).into()));
+            pairs.push(("time_us", time.cast_signed().into()));
         }
         event
     };

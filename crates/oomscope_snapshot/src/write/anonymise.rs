@@ -9,8 +9,12 @@ use oomscope_model::{Frame, FrameOrigin, Phase};
 
 use crate::analysis::phase_of;
 use crate::snapshot::{Shared, Snapshot};
+use crate::write::anonymise::graph::graph_node;
 use crate::write::anonymise::words::Words;
 
+mod graph;
+mod paths;
+mod symbol;
 mod words;
 
 /// How names are hashed.
@@ -24,9 +28,10 @@ pub struct Anonymise {
 /// A snapshot without the program's own names.
 ///
 /// Hashed (SipHash-2-4 with a key made of the salt, 48 bits kept): paths outside installed packages
-/// and the path above them, function names of such files, unknown parts of the settings string.
-/// Kept: the part of a path after `site-packages`, names of PyTorch's and the interpreter's C++
-/// functions, words that every training program uses (`train`, `forward`, `eval`), line numbers,
+/// and the path above them, function names of such files, the parts of C++ names and of graph nodes
+/// that no published library has, unknown parts of the settings string, keys that are not PyTorch's,
+/// labels. Kept: the part of a path after `site-packages`, names of PyTorch's and the interpreter's
+/// C++ functions, words that every training program uses (`train`, `forward`, `eval`), line numbers,
 /// addresses, sizes, times.
 ///
 /// It protects names from readers who do not know the salt. It does not hide which model this is:
@@ -36,22 +41,29 @@ pub fn anonymise(snapshot: &Snapshot, how: &Anonymise) -> Snapshot {
     let words = Words::keyed(key(how.salt.as_deref()));
     let mut nameless = snapshot.clone();
     nameless.stacks =
-        snapshot.stacks.renamed(|frame| anonymous(frame, &words), |node| words.graph_node(node));
-    nameless.settings.conf = snapshot.settings.conf.as_deref().map(|conf| conf_of(conf, &words));
+        snapshot.stacks.renamed(|frame| anonymous(frame, words), |node| graph_node(node, words));
+    nameless.settings.conf = snapshot.settings.conf.as_deref().map(|conf| conf_of(conf, words));
     for annotation in &mut nameless.annotations {
-        // PyTorch's own names, as `Optimizer.step#Adam.step`, stay: steps are found by them.
-        if !annotation.name.starts_with("Optimizer.") {
-            annotation.name = words.name(&annotation.name);
-        }
+        annotation.name = range_name(&annotation.name, words);
+    }
+    // A compact file brings the words of its problems along.
+    for problem in &mut nameless.problems {
+        let is_place = problem.at.chars().all(|c| c.is_ascii_digit() || "byte vn".contains(c));
+        problem.at = if is_place { problem.at.clone() } else { words.tag(&problem.at) };
+        problem.what = String::from("a part of the file could not be read");
+        problem.hint = None;
+    }
+    for unknown in &mut nameless.unknown {
+        unknown.word = words.tag(&unknown.word);
     }
     for trace in &mut nameless.traces {
-        trace.rows.shared = Arc::new(nameless_labels(&trace.rows.shared, &words));
+        trace.rows.shared = Arc::new(nameless_labels(&trace.rows.shared, words));
     }
     nameless
 }
 
 /// Metadata is the user's; `0/0` and the like count compilations.
-fn nameless_labels(shared: &Shared, words: &Words) -> Shared {
+fn nameless_labels(shared: &Shared, words: Words) -> Shared {
     let mut nameless = Shared { streams: shared.streams.clone(), ..Shared::default() };
     for label in shared.texts.iter() {
         let counts = label.chars().all(|c| c.is_ascii_digit() || "/_".contains(c));
@@ -77,20 +89,22 @@ fn key(salt: Option<&str>) -> (u64, u64) {
     (half(1), half(2))
 }
 
-fn anonymous(frame: &Frame, words: &Words) -> Frame {
+fn anonymous(frame: &Frame, words: Words) -> Frame {
     let origin = frame.origin();
-    let is_public = match origin {
-        FrameOrigin::User => false,
-        FrameOrigin::Library => true,
-        FrameOrigin::Native => words::is_public_symbol(&frame.function),
+    let is_public = paths::is_published(&frame.file, origin);
+    let mut file = paths::path(&frame.file, origin, words);
+    let function = match origin {
+        _ if is_public => frame.function.clone(),
+        FrameOrigin::Native => native_name(&frame.function, words),
+        FrameOrigin::User | FrameOrigin::Library => words.name(&frame.function),
     };
-    let mut file = words.path(&frame.file);
-    let function = if is_public { frame.function.clone() } else { words.name(&frame.function) };
     let line = frame.line;
     if (Frame { file: file.clone(), line, function: String::new() }).origin() != origin {
         let tag = words.tag(&frame.file);
+        let is_of_torch = frame.file.replace('\\', "/").contains("/torch/");
         file = match origin {
             FrameOrigin::User => format!("{tag}.py"),
+            FrameOrigin::Library if is_of_torch => format!("/site-packages/torch/{tag}.py"),
             FrameOrigin::Library => format!("/site-packages/{tag}.py"),
             FrameOrigin::Native => format!("{tag}.so"),
         };
@@ -101,29 +115,76 @@ fn anonymous(frame: &Frame, words: &Words) -> Frame {
     if is_public || phase_of(std::iter::once(&anonymous)) == phase {
         return anonymous;
     }
-    let function = format!("{}_{}", word_of(phase), words.tag(&frame.function));
+    let function = format!("{}.{}", words.tag(&frame.function), word_of(phase));
     Frame { function, ..anonymous }
+}
+
+/// A name of a frame outside Python: a C++ symbol, or any other text.
+fn native_name(function: &str, words: Words) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_.-".contains(c);
+    if function.chars().all(is_plain) && !symbol::is_public_function(function) {
+        return words.name(function);
+    }
+    symbol::symbol(function, words)
 }
 
 /// A word by which functions of a phase are known.
 fn word_of(phase: Phase) -> &'static str {
     match phase {
         Phase::Loading => "load",
+        Phase::Forward => "forward",
+        Phase::Loss => "compute_loss",
+        Phase::Backward => "backward",
+        Phase::OptimizerStep => "_fused_step",
         Phase::Evaluation => "evaluate",
         Phase::Generation => "generate",
         Phase::Collective => "all_gather",
-        Phase::OptimizerStep => "_fused",
-        Phase::Forward
-        | Phase::Loss
-        | Phase::Backward
-        | Phase::Input
-        | Phase::ServerStart
-        | Phase::Unknown => "run",
+        Phase::Input => "get_batch",
+        Phase::ServerStart => "initialize_kv_cache",
+        Phase::Unknown => "run",
     }
 }
 
+/// The classes of `torch.optim`, which name the ranges of their steps.
+const OPTIMIZERS: [&str; 16] = [
+    "ASGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "LBFGS",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SGD",
+    "SparseAdam",
+];
+
+/// The name of a range. Of PyTorch's own, as `Optimizer.step#Adam.step`, only the class may be the
+/// program's: steps are found by the rest.
+fn range_name(name: &str, words: Words) -> String {
+    for method in ["step", "zero_grad"] {
+        let class = name.strip_prefix("Optimizer.").and_then(|rest| rest.strip_prefix(method));
+        let class = class.and_then(|rest| rest.strip_prefix('#')?.strip_suffix(method));
+        let Some(class) = class.and_then(|class| class.strip_suffix('.')) else { continue };
+        let is_public = OPTIMIZERS.contains(&class);
+        let class = if is_public { class.to_owned() } else { words.tag(class) };
+        return format!("Optimizer.{method}#{class}.{method}");
+    }
+    let step = name.strip_prefix("ProfilerStep#");
+    if step.is_some_and(|step| step.bytes().all(|c| c.is_ascii_digit())) {
+        return name.to_owned();
+    }
+    words.name(name)
+}
+
 /// A settings string: options that PyTorch knows stay, with values that hold no name.
-fn conf_of(conf: &str, words: &Words) -> String {
+fn conf_of(conf: &str, words: Words) -> String {
     let option = |option: &str| {
         let is_plain = |c: char| c.is_ascii_digit() || "[]:>.,-".contains(c);
         match option.split_once(':') {
@@ -149,7 +210,7 @@ mod tests {
 
     fn anonymised(file: &str, function: &str) -> Frame {
         let frame = Frame { file: file.into(), line: 7, function: function.into() };
-        anonymous(&frame, &Words::keyed((1, 2)))
+        anonymous(&frame, Words::keyed((1, 2)))
     }
 
     #[test]
@@ -204,7 +265,7 @@ mod tests {
         let words = Words::keyed((1, 2));
         let known =
             "expandable_segments:True,max_split_size_mb:128,roundup_power2_divisions:[256:1,>:4]";
-        assert_eq!(conf_of(known, &words), known);
-        assert!(!conf_of("secret:alice,gc:1", &words).contains("alice"));
+        assert_eq!(conf_of(known, words), known);
+        assert!(!conf_of("secret:alice,gc:1", words).contains("alice"));
     }
 }
