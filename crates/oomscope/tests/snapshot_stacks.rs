@@ -169,7 +169,7 @@ fn contradicting_questions_are_refused() {
         (&["stacks", EXAMPLE, "--from", "99999999"], "no event 99999999"),
         (&["stacks", EXAMPLE, "--frame", "("], "regex"),
         (&["stacks", EXAMPLE, "--device", "7"], "no device 7"),
-        (&["lifetimes", EXAMPLE, "--at", "oom:9"], "no such failure"),
+        (&["lifetimes", EXAMPLE, "--at", "oom:9"], "failed in this recording"),
         (&["lifetimes", EXAMPLE, "--by", "age"], "invalid value"),
     ] {
         let (stderr, code) = refusal(arguments);
@@ -190,7 +190,8 @@ fn a_truncated_file_is_used_when_asked() {
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains("--partial"), "{stderr}");
         let output = oomscope(&[&["snapshot"], verb, &["--partial"]].concat());
-        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(output.status.code(), Some(0), "{verb:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("warning: "), "{verb:?}");
         assert!(!output.stdout.is_empty(), "{verb:?}");
     }
 }

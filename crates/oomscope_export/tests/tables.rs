@@ -30,7 +30,8 @@ fn of_arrow(bytes: Vec<u8>) -> Vec<RecordBatch> {
 fn of_parquet(bytes: Vec<u8>) -> Vec<RecordBatch> {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes));
-    let reader = builder.expect("a Parquet file").build().expect("a reader");
+    let builder = builder.expect("a Parquet file").with_batch_size(oomscope_export::BATCH);
+    let reader = builder.build().expect("a reader");
     reader.map(|batch| batch.expect("a batch")).collect()
 }
 

@@ -11,7 +11,7 @@ use oomscope_snapshot::Recording;
 use oomscope_snapshot::views::{self, Lines, MomentChoice, Selection, Side};
 
 use super::arguments::{OutputArguments, SelectionArguments, TableFormat, rows};
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, warn_of_damage};
 use super::origin::Origin;
 use super::parallel;
 use super::views::{damage, exit_code, print, problem, say_all, selection};
@@ -63,8 +63,7 @@ pub(crate) fn run(arguments: &DiffArguments, color: ColorChoice) -> Result<ExitC
     }) {
         match result {
             Ok(one) => {
-                let found = one.snapshot.problems.iter();
-                problems.extend(found.map(|problem| problem.clone().of_input(&one.name)));
+                warn_of_damage(&one);
                 loaded.push(one);
             }
             Err(problem) => problems.push(problem),

@@ -154,6 +154,12 @@ fn grouped(
         pools(recording, lives).into_iter().map(|pool| labels.index(pool)).collect()
     } else if keys.depends_on_stack_alone() {
         labels.by_key(lives, |life| life.stack, label)
+    } else if by == GroupBy::Category {
+        let categories = recording.categories();
+        labels.by_key(lives, |life| categories.of(&as_block(life)).kind, label)
+    } else if by == GroupBy::Phase {
+        // A block without a stack has the phase that it was made in.
+        labels.by_key(lives, |life| (life.stack, life.allocated_at), label)
     } else {
         // Few kinds of blocks: most have their stack, size and stream in common with others.
         let kind = |life: &Life| (life.stack, life.size, life.stream, life.allocated_at.is_none());
