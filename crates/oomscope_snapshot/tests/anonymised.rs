@@ -115,7 +115,7 @@ const FRAMES: [(&str, &str); 42] = [
     ("/home/a/aten/zsecret.cpp", "acme::zsecretfn(float*)"),
     ("/home/a/c10/zsecret.cu", "zsecret::forward"),
     ("/home/a/lib/python3.11/site-packages/zsecret_ext.so", "zsecret"),
-    ("/work/libcuzsecret.so", "zsecret"),
+    ("/srv/libcuzsecret.so", "zsecret"),
     ("libtorch_zsecret.so", "zsecret"),
     ("libtorch_cpu.so.zsecret", "main"),
     ("Python/zsecret.c", "PyInit_zsecret"),
