@@ -18,17 +18,6 @@ pub(crate) enum SnapshotVerb {
     Peak(LiveArguments),
     /// Who held memory at a moment (`--at`): by default right before the failure, else at the dump.
     At(LiveArguments),
-    /// Write whole tables (events, blocks, segments, frames, stacks) for data tools.
-    Export(ExportArguments),
-    /// Keep a stretch of the recording, as a snapshot of its own.
-    Cut(CutArguments),
-    /// Make several snapshots of one: by device, or in stretches of events.
-    Split(SplitArguments),
-    /// Hash the program's own paths and names, so that a snapshot can be shown to others.
-    #[command(visible_alias = "anonymize")]
-    Anonymise(AnonymiseArguments),
-    /// Rewrite a snapshot: as a pickle, or in a compact form that opens in milliseconds.
-    Convert(ConvertArguments),
     /// Memory by named range, phase, metadata, part of `torch.compile`, module.
     Annotations(super::annotations::AnnotationsArguments),
     /// What outlives its step, how fast it grows, and how sure that is. Exits with 1 when memory
@@ -58,6 +47,17 @@ pub(crate) enum SnapshotVerb {
     /// The memory map at a moment (`--at`): every segment, its blocks and holes; by default right
     /// before the failure, else at the dump.
     Segments(super::segments::SegmentsArguments),
+    /// Write whole tables (events, blocks, segments, frames, stacks) for data tools.
+    Export(ExportArguments),
+    /// Keep a stretch of the recording, as a snapshot of its own.
+    Cut(CutArguments),
+    /// Make several snapshots of one: by device, or in stretches of events.
+    Split(SplitArguments),
+    /// Hash the program's own paths and names, so that a snapshot can be shown to others.
+    #[command(visible_alias = "anonymize")]
+    Anonymise(AnonymiseArguments),
+    /// Rewrite a snapshot: as a pickle, or in a compact form, smaller and several times faster to open.
+    Convert(ConvertArguments),
 }
 
 /// What every verb that reads snapshots takes.

@@ -100,7 +100,7 @@ fn of_file(
         let point = recording.point(choice).map_err(|error| problem(name, error.to_string()))?;
         let subject = Subject { recording: &recording, selection: &selection, point };
         let view = view(&subject).map_err(|what| problem(name, what))?;
-        Ok(Entry::new(name, device, view))
+        Ok(Entry::new(name, device, view).with_damage(&snapshot.problems))
     });
     let mut entries = Vec::new();
     for view in views {

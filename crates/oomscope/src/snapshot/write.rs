@@ -41,7 +41,7 @@ pub(crate) struct WriteArguments {
 enum To {
     /// As PyTorch writes it: for `pickle.load` and PyTorch's own viewer.
     Pickle,
-    /// Compact; opens in milliseconds, in oomscope only.
+    /// Compact: smaller and several times faster to open, in oomscope only.
     Compact,
 }
 

@@ -25,6 +25,7 @@ mod wire;
 use std::io::{self, Write};
 
 use oomscope_model::{DeviceId, Problem};
+use oomscope_snapshot::ReadProblem;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -111,6 +112,8 @@ pub struct Entry {
     pub(crate) file: String,
     /// The device's ordinal.
     pub(crate) device: u32,
+    /// What is wrong with the file, which was used all the same (`--partial`).
+    pub(crate) damage: Vec<String>,
     #[serde(flatten)]
     pub(crate) view: View,
 }
@@ -121,9 +124,16 @@ impl Entry {
         &self.file
     }
 
+    /// The same of a file with this damage.
+    #[must_use]
+    pub fn with_damage(self, problems: &[ReadProblem]) -> Entry {
+        let damage = problems.iter().map(|problem| format!("{}: {}", problem.at, problem.what));
+        Entry { damage: damage.collect(), ..self }
+    }
+
     /// What `view` says of a device.
     pub fn new(file: &str, device: DeviceId, view: View) -> Entry {
-        Entry { file: file.to_owned(), device: device.0, view }
+        Entry { file: file.to_owned(), device: device.0, damage: Vec::new(), view }
     }
 
     /// Whether it is of leaks, and memory grows.
