@@ -10,15 +10,23 @@ use cargo_metadata::{Metadata, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("oomscope_model", &[]),
     ("oomscope_snapshot", &["oomscope_model"]),
+    ("oomscope_allocator", &["oomscope_model"]),
     ("oomscope_source", &["oomscope_model"]),
-    ("oomscope_diagnose", &["oomscope_model", "oomscope_snapshot", "oomscope_source"]),
-    ("oomscope_report", &["oomscope_model", "oomscope_snapshot", "oomscope_diagnose"]),
+    (
+        "oomscope_diagnose",
+        &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_source"],
+    ),
+    (
+        "oomscope_report",
+        &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_diagnose"],
+    ),
     ("oomscope_export", &["oomscope_model", "oomscope_snapshot"]),
     (
         "oomscope",
         &[
             "oomscope_model",
             "oomscope_snapshot",
+            "oomscope_allocator",
             "oomscope_source",
             "oomscope_diagnose",
             "oomscope_report",

@@ -19,6 +19,7 @@ mod causes;
 mod context;
 mod join;
 pub mod log;
+pub mod replay;
 mod steps;
 
 use oomscope_model::{Diagnosis, Evidence, Verdict};

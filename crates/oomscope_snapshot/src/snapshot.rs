@@ -43,6 +43,12 @@ impl Snapshot {
         self.traces.iter().find(|trace| trace.device == device)
     }
 
+    /// `roundup_power2_divisions` as the file states it: divisions of each power of two from 1 MiB
+    /// on; 0 where it does not.
+    pub fn roundup_power2_divisions(&self) -> [u16; 16] {
+        self.rounding.divisions
+    }
+
     /// The segments of a device.
     pub fn segments_of(&self, device: DeviceId) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(move |segment| segment.device == device)

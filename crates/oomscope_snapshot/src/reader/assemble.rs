@@ -287,9 +287,17 @@ fn traces(
     traces
 }
 
-/// Told from the keys that each release added; releases 2.4, 2.6, 2.9 and 2.15 were looked at.
+/// Told from the keys that each release added; releases 2.4, 2.6, 2.9, 2.10, 2.12, 2.13 and 2.15
+/// were looked at.
 fn torch_version(machine: &Machine, top: Top) -> &'static str {
-    if machine.has_user_metadata || top.has_host_traces {
+    let has_limits_of_host_memory = top.settings.is_some_and(|settings| {
+        properties(machine, settings).any(|(key, _)| key == Word::MaxCachedSize)
+    });
+    if has_limits_of_host_memory || top.has_host_traces {
+        "2.13 or later"
+    } else if machine.has_user_metadata && top.settings.is_some() {
+        "2.10 to 2.12"
+    } else if machine.has_user_metadata {
         "2.10 or later"
     } else if machine.has_compile_context {
         "2.7 to 2.9"

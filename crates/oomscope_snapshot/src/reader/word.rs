@@ -52,6 +52,7 @@ pub(crate) enum Word {
     Conf,
     ExpandableSegments,
     GarbageCollectionThreshold,
+    MaxCachedSize,
     MaxSplitSize,
     RoundupDivisions,
     /// A power of two up to 32768 as text: a key of `roundup_power2_divisions`, in MiB.
@@ -123,6 +124,7 @@ pub(crate) fn classify(text: &[u8]) -> Word {
         b"PYTORCH_CUDA_ALLOC_CONF" | b"PYTORCH_ALLOC_CONF" => Word::Conf,
         b"expandable_segments" => Word::ExpandableSegments,
         b"garbage_collection_threshold" => Word::GarbageCollectionThreshold,
+        b"max_cached_size" => Word::MaxCachedSize,
         b"max_split_size" => Word::MaxSplitSize,
         b"roundup_power2_divisions" => Word::RoundupDivisions,
         b"active_allocated" => Word::ActiveAllocated,

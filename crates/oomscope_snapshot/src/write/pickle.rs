@@ -356,6 +356,13 @@ impl<'s> Writer<'_, 's> {
             self.to.word("expandable_segments");
             self.to.bool(expandable);
         }
+        if snapshot.torch_version == Some("2.13 or later") {
+            // Limits of pinned host memory: what they were is not kept, the release is.
+            for key in ["max_round_threshold", "max_cached_size"] {
+                self.to.word(key);
+                self.to.minus_one();
+            }
+        }
         self.to.word("roundup_power2_divisions");
         self.to.begin_dict();
         for (power, divisions) in POWERS.into_iter().zip(snapshot.rounding.divisions) {

@@ -47,8 +47,16 @@ const END: [u8; 3] = *b"END";
 
 /// What [`Snapshot::torch_version`](crate::Snapshot::torch_version) says; stored as the place here
 /// plus one. Only ever added to.
-const RELEASES: [&str; 6] =
-    ["2.0 to 2.2", "2.3 to 2.5", "2.6", "2.6 or later", "2.7 to 2.9", "2.10 or later"];
+const RELEASES: [&str; 8] = [
+    "2.0 to 2.2",
+    "2.3 to 2.5",
+    "2.6",
+    "2.6 or later",
+    "2.7 to 2.9",
+    "2.10 or later",
+    "2.10 to 2.12",
+    "2.13 or later",
+];
 
 /// Set in the byte of the release where the trace ends before the dump.
 const LOST_TAIL: u8 = 0x80;

@@ -1,0 +1,193 @@
+//! Expandable segments: address space that memory is mapped into as it is needed.
+
+use crate::allocator::Allocator;
+use crate::block::{BinId, Block, BlockId, ExpandableId, Use};
+use crate::pool::Width;
+use crate::rounding::SMALL_BUFFER;
+use crate::world::World;
+
+/// `struct ExpandableSegment`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expandable {
+    /// First address.
+    pub(crate) base: u64,
+    /// Bytes of address space.
+    pub(crate) size: u64,
+    /// Memory is mapped in multiples of this, counted from the base.
+    pub(crate) unit: u64,
+}
+
+impl Allocator {
+    /// `try_allocate_expandable_block`.
+    pub(super) fn obtain_expandable(
+        &mut self,
+        bin: BinId,
+        size: u64,
+        world: &mut impl World,
+    ) -> Option<BlockId> {
+        let mut candidate = self.find_expandable(bin, size, world);
+        if self.blocks[candidate].used == Use::Unmapped {
+            let wanted = size.min(self.blocks[candidate].size);
+            if !self.map(candidate, wanted, world) {
+                return None;
+            }
+        }
+        while self.blocks[candidate].size < size {
+            let next = self.blocks[candidate].next.some()?;
+            let wanted = (size - self.blocks[candidate].size).min(self.blocks[next].size);
+            if self.blocks[next].used != Use::Unmapped || !self.map(next, wanted, world) {
+                return None;
+            }
+            candidate = next;
+        }
+        let block = self.blocks[candidate];
+        self.take_out_of_list(candidate, &block);
+        Some(candidate)
+    }
+
+    /// `find_expandable_block`: the lowest free stretch, mapped or not, that is large enough.
+    fn find_expandable(&mut self, bin: BinId, size: u64, world: &mut impl World) -> BlockId {
+        let unmapped = &self.bins[bin.0 as usize].unmapped;
+        for &(_, id) in unmapped {
+            let before = self.blocks[id].prev.some();
+            let first = before.filter(|before| self.is_usable(*before)).unwrap_or(id);
+            if self.stretch_holds(first, size) {
+                return first;
+            }
+        }
+        self.new_expandable(bin, size, world)
+    }
+
+    fn is_usable(&self, block: BlockId) -> bool {
+        matches!(self.blocks[block].used, Use::Free | Use::Unmapped)
+    }
+
+    fn stretch_holds(&self, first: BlockId, size: u64) -> bool {
+        let mut bytes = 0_u64;
+        let mut at = Some(first);
+        while let Some(block) = at.filter(|block| bytes < size && self.is_usable(*block)) {
+            bytes = bytes.saturating_add(self.blocks[block].size);
+            at = self.blocks[block].next.some();
+        }
+        bytes >= size
+    }
+
+    fn new_expandable(&mut self, bin: BinId, wanted: u64, world: &mut impl World) -> BlockId {
+        let stream = self.bins[bin.0 as usize].stream;
+        let unit = self.unit(bin);
+        // As much as the device has and an eighth more. Nobody can map more than that; a request
+        // that asks for it fails when it is mapped.
+        let total = self.rules.device_total.max(wanted);
+        let size = total.saturating_add(total / 8).next_multiple_of(unit);
+        let base = world.reserve(size, stream);
+        let expandable = self.add_expandable(Expandable { base, size, unit });
+        let segment = self.number_segment();
+        let block = self.blocks.add(Block {
+            segment,
+            base,
+            addr: base,
+            size,
+            requested: 0,
+            made: 0,
+            prev: BlockId::NONE,
+            next: BlockId::NONE,
+            bin,
+            expandable,
+            free_since: 0,
+            used: Use::Unmapped,
+        });
+        self.bin_mut(bin).unmapped.insert((base, block));
+        block
+    }
+
+    pub(super) fn add_expandable(&mut self, expandable: Expandable) -> ExpandableId {
+        self.expandables.push(Some(expandable));
+        ExpandableId(self.expandables.len() as u32 - 1)
+    }
+
+    /// The granularity of a bin's expandable segments.
+    pub(super) fn unit(&self, bin: BinId) -> u64 {
+        match self.bins[bin.0 as usize].width {
+            Width::Small => SMALL_BUFFER,
+            Width::Large => self.rules.settings.large_segment_size,
+        }
+    }
+
+    /// `map_block`: puts memory behind the first `wanted` bytes of an unmapped block, rounded up
+    /// to the granularity, and merges what is free around it into it.
+    fn map(&mut self, id: BlockId, wanted: u64, world: &mut impl World) -> bool {
+        let block = self.blocks[id];
+        let Some(expandable) = self.expandable(block) else { return false };
+        let size = wanted.next_multiple_of(expandable.unit).min(block.size);
+        let stream = self.bins[block.bin.0 as usize].stream;
+        if !world.map(block.addr, size, stream) {
+            return false;
+        }
+        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
+        if size < block.size {
+            let (addr, rest) = (block.addr + size, block.size - size);
+            let remaining = self.blocks.add(Block { addr, size: rest, ..block });
+            self.blocks.link(id, remaining, block.next);
+            self.bin_mut(block.bin).unmapped.insert((addr, remaining));
+        }
+        let mapped = &mut self.blocks[id];
+        (mapped.size, mapped.used) = (size, Use::Free);
+        let Block { prev, next, .. } = *mapped;
+        self.merge(id, prev);
+        self.merge(id, next);
+        self.put_into_list(id);
+        self.counters.obtain(size);
+        true
+    }
+
+    /// `unmap_block`: gives back the whole pages inside a free block. The parts at its ends that
+    /// share a page with a neighbour stay mapped.
+    pub(super) fn unmap(&mut self, id: BlockId, world: &mut impl World) {
+        let block = self.blocks[id];
+        let Some(Expandable { base, unit, .. }) = self.expandable(block) else { return };
+        let start = (block.addr - base).next_multiple_of(unit) + base;
+        let end = (block.end() - base) / unit * unit + base;
+        if start >= end {
+            return;
+        }
+        self.take_out_of_list(id, &block);
+        if start > block.addr {
+            let size = start - block.addr;
+            let before = self.blocks.add(Block { size, ..block });
+            self.blocks.link(block.prev, before, id);
+            self.put_into_list(before);
+        }
+        if end < block.end() {
+            let size = block.end() - end;
+            let after = self.blocks.add(Block { addr: end, size, ..block });
+            self.blocks.link(id, after, block.next);
+            self.put_into_list(after);
+        }
+        let unmapped = &mut self.blocks[id];
+        (unmapped.addr, unmapped.size, unmapped.used) = (start, end - start, Use::Unmapped);
+        let Block { prev, next, .. } = *unmapped;
+        self.merge(id, prev);
+        self.merge(id, next);
+        let addr = self.blocks[id].addr;
+        self.bin_mut(block.bin).unmapped.insert((addr, id));
+        self.counters.give_back(end - start);
+        let stream = self.bins[block.bin.0 as usize].stream;
+        world.unmap(start, end - start, stream);
+    }
+
+    /// `release_expandable_segment`: gives the address space of a block back that is all of it.
+    pub(super) fn release_expandable(&mut self, id: BlockId, world: &mut impl World) {
+        let block = self.blocks[id];
+        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
+        if let Some(place) = self.expandables.get_mut(block.expandable.0 as usize)
+            && let Some(gone) = place.take()
+        {
+            world.release(gone.base, gone.size);
+        }
+        self.blocks.drop(id);
+    }
+
+    fn expandable(&self, block: Block) -> Option<Expandable> {
+        self.expandables.get(block.expandable.0 as usize).copied().flatten()
+    }
+}

@@ -1,0 +1,444 @@
+//! `DeviceCachingAllocator` of `CUDACachingAllocator.cpp`: requests in, blocks out.
+
+mod collect;
+mod expandable;
+mod import;
+mod release;
+
+use std::collections::BTreeSet;
+
+use crate::block::{BinId, Block, BlockId, Blocks, ExpandableId, Use};
+use crate::counters::Counters;
+use crate::free_list::{FreeList, Position};
+use crate::pool::{Bin, Pool, PoolId, Width};
+use crate::release::Release;
+use crate::rounding::{LARGEST, MIN_BLOCK, MIN_LARGE_ALLOC, SMALL_BUFFER, SMALL_SIZE};
+use crate::settings::Settings;
+use crate::world::World;
+
+pub(crate) use expandable::Expandable;
+pub use import::{StartBlock, StartSegment};
+
+/// A request for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Bytes, before rounding.
+    pub(crate) size: u64,
+    pub(crate) stream: u64,
+    pub(crate) pool: PoolId,
+}
+
+/// What the allocator is told once.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) settings: Settings,
+    pub(crate) release: Release,
+    /// Bytes that this process may hold by its memory fraction.
+    pub(crate) allowed: Option<u64>,
+    /// Bytes of the device, which bound the address range of an expandable segment.
+    pub(crate) device_total: u64,
+}
+
+impl Rules {
+    fn collects_garbage(&self) -> bool {
+        self.allowed.is_some() && self.settings.garbage_collection_threshold.is_some()
+    }
+
+    fn max_split_size(&self) -> u64 {
+        self.settings.max_split_size.unwrap_or(u64::MAX)
+    }
+
+    fn tie_break(&self) -> TieBreak {
+        match self.release {
+            release if release > Release::V2_12 => TieBreak::Segment,
+            release if release > Release::V2_11 => TieBreak::Block,
+            _ => TieBreak::Address,
+        }
+    }
+
+    /// `get_allocation_size`.
+    pub(crate) fn segment_size(&self, size: u64) -> u64 {
+        if size <= SMALL_SIZE {
+            SMALL_BUFFER
+        } else if size < MIN_LARGE_ALLOC {
+            self.settings.large_segment_size
+        } else {
+            size.min(LARGEST).next_multiple_of(SMALL_BUFFER)
+        }
+    }
+}
+
+/// The allocator of one device.
+#[derive(Clone, Debug)]
+pub(crate) struct Allocator {
+    pub(crate) rules: Rules,
+    pub(crate) counters: Counters,
+    pub(crate) blocks: Blocks,
+    /// The default pool first.
+    pools: Vec<Pool>,
+    bins: Vec<Bin>,
+    expandables: Vec<Option<Expandable>>,
+    /// Blocks that wait for another stream.
+    pending: BTreeSet<BlockId>,
+    /// How often all of them were completed at once: such a block must not be completed again.
+    pub(crate) flushes: u32,
+    collects_garbage: bool,
+    max_split_size: u64,
+    tie_break: TieBreak,
+    /// Number of segments that the device gave so far.
+    obtained: u32,
+}
+
+/// Which of several free blocks of one size is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TieBreak {
+    /// The one at the lowest address.
+    Address,
+    /// The one that was made first.
+    Block,
+    /// The one in the oldest segment.
+    Segment,
+}
+
+impl Allocator {
+    pub(crate) fn new(rules: Rules) -> Allocator {
+        Allocator {
+            counters: Counters::default(),
+            blocks: Blocks::default(),
+            pools: vec![Pool::new((0, 0))],
+            bins: Vec::new(),
+            expandables: Vec::new(),
+            pending: BTreeSet::new(),
+            flushes: 0,
+            collects_garbage: rules.collects_garbage(),
+            max_split_size: rules.max_split_size(),
+            tie_break: rules.tie_break(),
+            obtained: 0,
+            rules,
+        }
+    }
+
+    /// `malloc`: a block, or `None` where the device has not enough.
+    #[inline]
+    pub(crate) fn malloc(&mut self, request: Request, world: &mut impl World) -> Option<BlockId> {
+        let size = self.rules.settings.rounding.block_size(request.size);
+        let bin = self.bin_for(request, size);
+        let block = match self.take_free(bin, size) {
+            Some(block) => block,
+            None => self.new_block(bin, size, request, world)?,
+        };
+        Some(self.hand_out(block, bin, size, request.size))
+    }
+
+    /// Whether a free block would serve a request as things stand.
+    pub(crate) fn has_block_for(&mut self, request: Request) -> bool {
+        let size = self.rules.settings.rounding.block_size(request.size);
+        let bin = self.bin_for(request, size);
+        self.find_free(bin, size).is_some()
+    }
+
+    /// Python gives a block up; it stays active until [`Allocator::complete`].
+    pub(crate) fn give_up(&mut self, block: BlockId) {
+        self.counters.allocated -= self.blocks[block].size;
+        self.blocks[block].used = Use::Pending;
+        self.pending.insert(block);
+    }
+
+    /// All streams are done with a block: `free_block`.
+    pub(crate) fn complete(&mut self, block: BlockId) {
+        self.pending.remove(&block);
+        self.make_free(block);
+    }
+
+    /// Both at once, as it is for a block that no other stream used.
+    #[inline]
+    pub(crate) fn free(&mut self, block: BlockId) {
+        self.counters.allocated -= self.blocks[block].size;
+        self.make_free(block);
+    }
+
+    #[inline]
+    fn make_free(&mut self, id: BlockId) {
+        let block = self.blocks[id];
+        self.counters.active -= block.size;
+        self.counters.requested -= block.requested;
+        self.blocks[id].used = Use::Free;
+        self.merge(id, block.prev);
+        self.merge(id, block.next);
+        self.put_into_list(id);
+    }
+
+    fn put_into_list(&mut self, id: BlockId) {
+        let block = self.blocks[id];
+        if self.collects_garbage {
+            self.blocks[id].free_since = self.searches(block.bin);
+        }
+        let rank = self.rank(&block);
+        self.bin_mut(block.bin).free.insert(block.size, rank, id);
+    }
+
+    /// Takes a block out of its free list, where it stands as `block` says.
+    fn take_out_of_list(&mut self, id: BlockId, block: &Block) {
+        let rank = self.rank(block);
+        self.bin_mut(block.bin).free.remove(block.size, rank, id);
+    }
+
+    /// What decides between free blocks of one size: the lowest comes first.
+    #[inline]
+    fn rank(&self, block: &Block) -> u64 {
+        match self.tie_break {
+            TieBreak::Address => block.addr,
+            TieBreak::Block => block.made,
+            TieBreak::Segment => {
+                (u64::from(block.segment) << 32) | ((block.addr - block.base) >> 9)
+            }
+        }
+    }
+
+    /// `try_merge_blocks`: `from`, when it is free as `into` is, becomes part of it.
+    fn merge(&mut self, into: BlockId, from: BlockId) -> bool {
+        let Some(from) = from.some() else { return false };
+        let (block, gone) = (self.blocks[into], self.blocks[from]);
+        if gone.used != block.used {
+            return false;
+        }
+        if gone.used == Use::Unmapped {
+            self.bin_mut(gone.bin).unmapped.remove(&(gone.addr, from));
+        } else {
+            self.take_out_of_list(from, &gone);
+        }
+        let (before, after) = if block.prev == from {
+            self.blocks[into].addr = gone.addr;
+            (gone.prev, block.next)
+        } else {
+            (block.prev, gone.next)
+        };
+        self.blocks[into].size += gone.size;
+        self.blocks.link(before, into, after);
+        self.blocks.drop(from);
+        true
+    }
+
+    #[inline]
+    fn bin_for(&mut self, request: Request, size: u64) -> BinId {
+        let width = if size <= SMALL_SIZE { Width::Small } else { Width::Large };
+        let pool = self.pool_index(request.pool);
+        self.bin_of(pool, width, request.stream)
+    }
+
+    /// The pool with an identity; made when it is new.
+    fn pool_index(&mut self, id: PoolId) -> usize {
+        if id == (0, 0) {
+            return 0;
+        }
+        self.pools.iter().position(|pool| pool.id == id).unwrap_or_else(|| {
+            self.pools.push(Pool::new(id));
+            self.pools.len() - 1
+        })
+    }
+
+    #[inline]
+    fn bin_of(&mut self, pool: usize, width: Width, stream: u64) -> BinId {
+        let number = BinId(self.bins.len() as u32);
+        let half = match width {
+            Width::Small => &mut self.pools[pool].small,
+            Width::Large => &mut self.pools[pool].large,
+        };
+        // Programs use a handful of streams; hostile files may name many.
+        let at = match half.bins.as_slice() {
+            [(only, bin)] if *only == stream => return *bin,
+            bins => bins.binary_search_by_key(&stream, |(stream, _)| *stream),
+        };
+        match at {
+            Ok(at) => half.bins[at].1,
+            Err(at) => {
+                half.bins.insert(at, (stream, number));
+                let free = FreeList::default();
+                let pool = pool as u32;
+                self.bins.push(Bin { pool, width, stream, free, unmapped: BTreeSet::new() });
+                number
+            }
+        }
+    }
+
+    pub(crate) fn bins(&self) -> impl Iterator<Item = &Bin> {
+        self.bins.iter()
+    }
+
+    pub(crate) fn bin(&self, bin: BinId) -> &Bin {
+        &self.bins[bin.0 as usize]
+    }
+
+    fn bin_mut(&mut self, bin: BinId) -> &mut Bin {
+        &mut self.bins[bin.0 as usize]
+    }
+
+    pub(crate) fn pool_of(&self, bin: BinId) -> &Pool {
+        &self.pools[self.bins[bin.0 as usize].pool as usize]
+    }
+
+    /// How often the half that a bin belongs to was searched.
+    fn searches(&self, bin: BinId) -> u32 {
+        match self.bins[bin.0 as usize].width {
+            Width::Small => self.pool_of(bin).small.searches,
+            Width::Large => self.pool_of(bin).large.searches,
+        }
+    }
+
+    /// `get_free_block`.
+    #[inline]
+    fn take_free(&mut self, bin: BinId, size: u64) -> Option<BlockId> {
+        if self.collects_garbage {
+            let Bin { pool, width, .. } = self.bins[bin.0 as usize];
+            let pool = &mut self.pools[pool as usize];
+            match width {
+                Width::Small => pool.small.searches += 1,
+                Width::Large => pool.large.searches += 1,
+            }
+        }
+        let position = self.find_free(bin, size)?;
+        self.bin_mut(bin).free.remove_at(position)
+    }
+
+    #[inline]
+    fn find_free(&self, bin: BinId, size: u64) -> Option<Position> {
+        let free = &self.bins[bin.0 as usize].free;
+        let mut position = free.lower_bound(size)?;
+        let mut block = &self.blocks[free.block_at(position)?];
+        if block.is_expandable() {
+            if self.rules.settings.expandable_segments {
+                // What an expandable block could grow to counts as its size.
+                while let Some(next) = free.next(position) {
+                    let larger = &self.blocks[free.block_at(next)?];
+                    if !block.is_expandable() || self.potential(larger) >= self.potential(block) {
+                        break;
+                    }
+                    (position, block) = (next, larger);
+                }
+            } else {
+                while block.is_expandable() {
+                    position = free.next(position)?;
+                    block = &self.blocks[free.block_at(position)?];
+                }
+            }
+        }
+        let limit = self.max_split_size;
+        let rounding = self.rules.settings.max_non_split_rounding;
+        let is_too_large = if size < limit {
+            block.size >= limit
+        } else {
+            block.size >= size.saturating_add(rounding)
+        };
+        (!is_too_large).then_some(position)
+    }
+
+    /// A block's size with the unmapped space right after it.
+    fn potential(&self, block: &Block) -> u64 {
+        let next = block.next.some().map(|next| &self.blocks[next]);
+        let space = next.filter(|next| next.used == Use::Unmapped).map_or(0, |next| next.size);
+        block.size.saturating_add(space)
+    }
+
+    /// Memory from the device: the part of `malloc` after no free block was found.
+    #[cold]
+    fn new_block(
+        &mut self,
+        bin: BinId,
+        size: u64,
+        request: Request,
+        world: &mut impl World,
+    ) -> Option<BlockId> {
+        if request.size > LARGEST {
+            self.counters.ooms += 1;
+            return None;
+        }
+        if self.collects_garbage {
+            self.collect(world);
+        }
+        let mut block = self.obtain(bin, size, world);
+        if block.is_none() && self.release_available(bin, size, world) {
+            block = self.obtain(bin, size, world);
+        }
+        // A private pool serves a capture that is under way: its frees must wait.
+        if block.is_none() && !self.pool_of(bin).is_private() {
+            self.release_cached(world);
+            self.counters.retries += 1;
+            block = self.obtain(bin, size, world);
+        }
+        if block.is_none() {
+            self.counters.ooms += 1;
+        }
+        block
+    }
+
+    /// `alloc_block`.
+    fn obtain(&mut self, bin: BinId, size: u64, world: &mut impl World) -> Option<BlockId> {
+        let segment = self.rules.segment_size(size);
+        let after = self.counters.reserved.saturating_add(segment);
+        if self.rules.allowed.is_some_and(|allowed| after > allowed) {
+            return None;
+        }
+        if self.uses_expandable(bin) {
+            return self.obtain_expandable(bin, size, world);
+        }
+        let stream = self.bins[bin.0 as usize].stream;
+        let addr = world.malloc(segment, stream)?;
+        self.counters.obtain(segment);
+        let number = self.number_segment();
+        Some(self.blocks.add(Block {
+            segment: number,
+            base: addr,
+            addr,
+            size: segment,
+            requested: 0,
+            made: 0,
+            prev: BlockId::NONE,
+            next: BlockId::NONE,
+            bin,
+            expandable: ExpandableId::NONE,
+            free_since: 0,
+            used: Use::Free,
+        }))
+    }
+
+    fn number_segment(&mut self) -> u32 {
+        self.obtained = self.obtained.wrapping_add(1);
+        self.obtained
+    }
+
+    /// `alloc_found_block`: splits where `should_split` says so, and hands the front out.
+    #[inline]
+    fn hand_out(&mut self, id: BlockId, bin: BinId, size: u64, requested: u64) -> BlockId {
+        let block = self.blocks[id];
+        let rest = block.size.saturating_sub(size);
+        let is_small = self.bins[bin.0 as usize].width == Width::Small;
+        let splits = if is_small || self.rules.settings.expandable_segments {
+            rest >= MIN_BLOCK
+        } else {
+            size < self.max_split_size && rest > SMALL_SIZE
+        };
+        let mut held = id;
+        if splits {
+            held = self.blocks.add(Block { size, ..block });
+            let remaining = &mut self.blocks[id];
+            remaining.addr += size;
+            remaining.size = rest;
+            remaining.used = Use::Free;
+            self.blocks.link(block.prev, held, id);
+            self.put_into_list(id);
+        }
+        let held_block = &mut self.blocks[held];
+        held_block.used = Use::Allocated;
+        held_block.requested = requested;
+        let held_size = held_block.size;
+        self.counters.hold(held_size, requested);
+        held
+    }
+
+    /// Whether the release puts this pool's requests into expandable segments.
+    fn uses_expandable(&self, bin: BinId) -> bool {
+        // The checkpoints of private pools did not know them at first.
+        let is_ready = !self.pool_of(bin).is_private() || self.rules.release > Release::V2_6;
+        self.rules.settings.expandable_segments && is_ready
+    }
+}

@@ -1,0 +1,112 @@
+//! Giving cached memory back to the device.
+
+use crate::allocator::Allocator;
+use crate::block::{BinId, Block, BlockId, Use};
+use crate::pool::Width;
+use crate::world::World;
+
+impl Allocator {
+    /// `release_available_cached_blocks`: with `max_split_size_mb`, frees cached blocks above it
+    /// until the request fits into what they held. Whether enough was freed.
+    pub(super) fn release_available(
+        &mut self,
+        bin: BinId,
+        size: u64,
+        world: &mut impl World,
+    ) -> bool {
+        let Some(limit) = self.rules.settings.max_split_size else { return false };
+        let wanted = size.max(limit);
+        let free = &self.bins[bin.0 as usize].free;
+        if let Some(block) = free.lower_bound(wanted).and_then(|position| free.block_at(position)) {
+            self.release_whole(block, world);
+            return true;
+        }
+        let largest_first: Vec<BlockId> = {
+            let mut blocks: Vec<BlockId> = free.iter().collect();
+            blocks.reverse();
+            blocks
+        };
+        let mut released = 0;
+        for block in largest_first {
+            let size = self.blocks[block].size;
+            if released >= wanted || size < limit {
+                break;
+            }
+            if self.release_whole(block, world) {
+                released += size;
+            }
+        }
+        released >= wanted
+    }
+
+    /// Gives a free block back that is a segment of its own; whether it is one.
+    fn release_whole(&mut self, id: BlockId, world: &mut impl World) -> bool {
+        let block = &self.blocks[id];
+        let is_whole = !block.is_expandable() && !block.is_split();
+        if is_whole {
+            self.release_segment(id, world);
+        }
+        is_whole
+    }
+
+    /// `release_cached_blocks`, which `torch.cuda.empty_cache` calls too: frees that wait are
+    /// completed, then every segment without a block in use is given back.
+    pub(crate) fn release_cached(&mut self, world: &mut impl World) {
+        self.flushes += 1;
+        while let Some(block) = self.pending.pop_first() {
+            self.make_free(block);
+        }
+        self.release_half(0, Width::Large, world);
+        self.release_half(0, Width::Small, world);
+        for pool in 1..self.pools.len() {
+            if self.pools[pool].is_freeable {
+                self.release_half(pool, Width::Small, world);
+                self.release_half(pool, Width::Large, world);
+            }
+        }
+    }
+
+    /// The graph of a private pool is gone: the next release takes the pool's cache too.
+    pub(crate) fn retire_pool(&mut self, id: crate::pool::PoolId) {
+        if let Some(pool) = self.pools.iter_mut().find(|pool| pool.id == id && pool.is_private()) {
+            pool.is_freeable = true;
+        }
+    }
+
+    /// `release_blocks`.
+    fn release_half(&mut self, pool: usize, width: Width, world: &mut impl World) {
+        let half = match width {
+            Width::Small => &self.pools[pool].small,
+            Width::Large => &self.pools[pool].large,
+        };
+        let bins: Vec<BinId> = half.bins.iter().map(|(_, bin)| *bin).collect();
+        let mut expandable = Vec::new();
+        for bin in bins {
+            let free: Vec<BlockId> = self.bins[bin.0 as usize].free.iter().collect();
+            for id in free {
+                if self.blocks[id].is_expandable() {
+                    expandable.push(id);
+                } else if !self.blocks[id].is_split() {
+                    self.release_segment(id, world);
+                }
+            }
+        }
+        for id in expandable {
+            self.unmap(id, world);
+            if self.blocks[id].used == Use::Unmapped && !self.blocks[id].is_split() {
+                self.release_expandable(id, world);
+            }
+        }
+    }
+
+    /// `release_block`: gives a segment back that is one free block.
+    pub(super) fn release_segment(&mut self, id: BlockId, world: &mut impl World) {
+        let block = self.blocks[id];
+        let Block { addr, size, bin, .. } = block;
+        let stream = self.bins[bin.0 as usize].stream;
+        self.take_out_of_list(id, &block);
+        self.blocks.drop(id);
+        self.counters.give_back(size);
+        world.free(addr, size, stream);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a program asked its allocator for, without what the allocator made of it.
+
+use crate::allocator::StartSegment;
+use crate::pool::PoolId;
+
+/// A step of a program. Blocks are named by slots, which are used again: there are as many as
+/// blocks were live at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Asks for `size` bytes; the block goes to `slot`. `lane` is the stream and pool.
+    Alloc { slot: u32, lane: u16, size: u64 },
+    /// Gives a block up that no other stream uses.
+    Free { slot: u32 },
+    /// Gives a block up that another stream still uses.
+    GiveUp { slot: u32 },
+    /// All streams are done with the block.
+    Complete { slot: u32 },
+    /// A step that turned out to be the allocator's own.
+    Nothing,
+    /// `torch.cuda.empty_cache()`.
+    EmptyCache,
+    /// The graph of a private pool is gone.
+    RetirePool { lane: u16 },
+    /// A request that failed when it was recorded. The program went on without the block.
+    Failed { lane: u16, size: u64 },
+}
+
+/// A stream and a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lane {
+    pub(crate) stream: u64,
+    pub(crate) pool: PoolId,
+}
+
+/// The requests and frees of a recorded run: what [`crate::replay`] runs under other settings.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    pub(crate) start: Vec<StartSegment>,
+    pub(crate) steps: Vec<Step>,
+    /// For each step, the event that it begins with.
+    pub(crate) events: Vec<u32>,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) slots: u32,
+    pub(crate) requests: u64,
+}
+
+impl Program {
+    /// Number of requests for memory.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Number of steps: requests, frees, emptied caches.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+}

@@ -1,0 +1,201 @@
+//! Runs a program's requests again under other settings, another release, or on another device.
+
+use rustc_hash::FxHashMap;
+
+use crate::allocator::{Allocator, Request, Rules};
+use crate::block::BlockId;
+use crate::counters::Counters;
+use crate::device::Device;
+use crate::program::{Program, Step};
+use crate::release::Release;
+use crate::settings::Settings;
+
+/// What the process can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes that the device has for the allocator: its total without the context and what other
+    /// processes hold. `u64::MAX` for no limit.
+    pub available: u64,
+    /// The device's total, bytes: what memory fractions are of.
+    pub total: u64,
+}
+
+/// The first request that failed where the recorded one did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Number of requests before it.
+    pub request: u64,
+    /// The event that it is in the recorded trace.
+    pub event: u32,
+    /// Bytes asked for.
+    pub size: u64,
+    /// Bytes held from the device when it failed.
+    pub reserved: u64,
+    /// Bytes in blocks in use when it failed.
+    pub active: u64,
+}
+
+/// What came of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Counters at the end: at the failure, if there is one.
+    pub counters: Counters,
+    /// The request that ended the run.
+    pub failure: Option<Failure>,
+    /// Recorded failures that would not have been any. What the program did after the first of
+    /// them is no longer what it would have done.
+    pub avoided: u64,
+    /// Number of segments at the end.
+    pub segments: usize,
+}
+
+/// Called while a replay runs, after every step: the event that the step is in the recorded trace,
+/// and the counters.
+pub trait Watch {
+    /// After a step.
+    fn step(&mut self, event: u32, counters: &Counters);
+}
+
+impl Watch for () {
+    #[inline]
+    fn step(&mut self, _event: u32, _counters: &Counters) {}
+}
+
+/// Runs `program` under `settings` by the rules of `release`.
+pub fn replay(
+    program: &Program,
+    settings: &Settings,
+    release: Release,
+    capacity: Capacity,
+    watch: &mut impl Watch,
+) -> Outcome {
+    let allowed = settings.memory_fraction.map(|share| (share * capacity.total as f64) as u64);
+    let rules =
+        Rules { settings: settings.clone(), release, allowed, device_total: capacity.total };
+    let mut run = Run {
+        allocator: Allocator::new(rules),
+        device: Device::new(capacity.available),
+        slots: vec![BlockId::NONE; program.slots as usize],
+        given_up: FxHashMap::default(),
+        requests: 0,
+        avoided: 0,
+    };
+    run.begin(program);
+    let mut failure = None;
+    for (step, event) in program.steps.iter().zip(&program.events) {
+        let failed = run.step(program, *step);
+        watch.step(*event, &run.allocator.counters);
+        if let Some(size) = failed {
+            let Counters { reserved, active, .. } = run.allocator.counters;
+            let request = run.requests - 1;
+            failure = Some(Failure { request, event: *event, size, reserved, active });
+            break;
+        }
+    }
+    let segments = run.segments();
+    Outcome { counters: run.allocator.counters, failure, avoided: run.avoided, segments }
+}
+
+struct Run {
+    allocator: Allocator,
+    device: Device,
+    slots: Vec<BlockId>,
+    /// Slots of blocks that wait for another stream: the allocator's count of flushes then.
+    given_up: FxHashMap<u32, u32>,
+    requests: u64,
+    avoided: u64,
+}
+
+impl Run {
+    fn begin(&mut self, program: &Program) {
+        for segment in &program.start {
+            self.device.occupy(segment.addr, segment.size);
+        }
+        let mut next = 0_u32;
+        let (slots, given_up) = (&mut self.slots, &mut self.given_up);
+        self.allocator.import(&program.start, |held, block| {
+            if let Some(slot) = slots.get_mut(next as usize) {
+                *slot = block;
+            }
+            if held.is_pending {
+                given_up.insert(next, 0);
+            }
+            next += 1;
+        });
+    }
+
+    /// Number of segments that are held.
+    fn segments(&self) -> usize {
+        let is_flushed = |slot: &u32| {
+            self.given_up.get(slot).is_some_and(|flushes| *flushes != self.allocator.flushes)
+        };
+        let held = (0_u32..).zip(&self.slots).filter(|(slot, _)| !is_flushed(slot));
+        self.allocator.layout(held.filter_map(|(_, block)| block.some())).len()
+    }
+
+    /// Runs a step; the size of a request that failed.
+    #[inline]
+    fn step(&mut self, program: &Program, step: Step) -> Option<u64> {
+        match step {
+            Step::Alloc { slot, lane, size } => {
+                self.requests += 1;
+                let Some(block) = self.ask(program, lane, size) else { return Some(size) };
+                if let Some(place) = self.slots.get_mut(slot as usize) {
+                    *place = block;
+                }
+            }
+            Step::Free { slot } => {
+                if let Some(block) = self.take(slot) {
+                    self.allocator.free(block);
+                }
+            }
+            Step::GiveUp { slot } => {
+                if let Some(block) = self.slots.get(slot as usize).and_then(|block| block.some()) {
+                    self.allocator.give_up(block);
+                    self.given_up.insert(slot, self.allocator.flushes);
+                }
+            }
+            Step::Complete { slot } => {
+                let flushes = self.given_up.remove(&slot);
+                if let Some(block) = self.take(slot)
+                    && flushes == Some(self.allocator.flushes)
+                {
+                    self.allocator.complete(block);
+                }
+            }
+            Step::EmptyCache => self.allocator.release_cached(&mut self.device),
+            Step::RetirePool { lane } => {
+                if let Some(lane) = program.lanes.get(lane as usize) {
+                    self.allocator.retire_pool(lane.pool);
+                }
+            }
+            Step::Failed { lane, size } => {
+                self.requests += 1;
+                match self.ask(program, lane, size) {
+                    // The recorded program went on without it.
+                    Some(block) => {
+                        self.avoided += 1;
+                        self.allocator.free(block);
+                    }
+                    None if self.avoided == 0 => return Some(size),
+                    None => {}
+                }
+            }
+            Step::Nothing => {}
+        }
+        None
+    }
+
+    #[inline]
+    fn ask(&mut self, program: &Program, lane: u16, size: u64) -> Option<BlockId> {
+        let lane = program.lanes.get(lane as usize)?;
+        let request = Request { size, stream: lane.stream, pool: lane.pool };
+        self.allocator.malloc(request, &mut self.device)
+    }
+
+    #[inline]
+    fn take(&mut self, slot: u32) -> Option<BlockId> {
+        let place = self.slots.get_mut(slot as usize)?;
+        std::mem::replace(place, BlockId::NONE).some()
+    }
+}
