@@ -80,7 +80,7 @@ impl Block {
 /// All blocks; places of blocks that are gone are used again, so memory follows what lives.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocks {
-    blocks: Vec<Block>,
+    all: Vec<Block>,
     vacant: Vec<BlockId>,
     made: u64,
 }
@@ -93,8 +93,8 @@ impl Blocks {
             self[id] = block;
             return id;
         }
-        let id = BlockId(self.blocks.len() as u32);
-        self.blocks.push(block);
+        let id = BlockId(self.all.len() as u32);
+        self.all.push(block);
         id
     }
 
@@ -120,13 +120,13 @@ impl Index<BlockId> for Blocks {
 
     #[inline]
     fn index(&self, id: BlockId) -> &Block {
-        &self.blocks[id.0 as usize]
+        &self.all[id.0 as usize]
     }
 }
 
 impl IndexMut<BlockId> for Blocks {
     #[inline]
     fn index_mut(&mut self, id: BlockId) -> &mut Block {
-        &mut self.blocks[id.0 as usize]
+        &mut self.all[id.0 as usize]
     }
 }

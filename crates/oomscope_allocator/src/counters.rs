@@ -28,22 +28,36 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// A block is handed out.
     pub(crate) fn hold(&mut self, size: u64, requested: u64) {
-        self.allocated += size;
-        self.active += size;
-        self.requested += requested;
+        self.allocated = self.allocated.saturating_add(size);
+        self.active = self.active.saturating_add(size);
+        self.requested = self.requested.saturating_add(requested);
         self.peak_allocated = self.peak_allocated.max(self.allocated);
         self.peak_active = self.peak_active.max(self.active);
     }
 
+    /// The program gives a block up.
+    pub(crate) fn give_up(&mut self, size: u64) {
+        self.allocated = self.allocated.saturating_sub(size);
+    }
+
+    /// A block is no longer active.
+    pub(crate) fn release(&mut self, size: u64, requested: u64) {
+        self.active = self.active.saturating_sub(size);
+        self.requested = self.requested.saturating_sub(requested);
+    }
+
+    /// Memory comes from the device.
     pub(crate) fn obtain(&mut self, size: u64) {
-        self.reserved += size;
+        self.reserved = self.reserved.saturating_add(size);
         self.peak_reserved = self.peak_reserved.max(self.reserved);
         self.device_allocs += 1;
     }
 
+    /// Memory goes back to the device.
     pub(crate) fn give_back(&mut self, size: u64) {
-        self.reserved -= size;
+        self.reserved = self.reserved.saturating_sub(size);
         self.device_frees += 1;
     }
 }

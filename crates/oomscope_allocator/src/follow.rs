@@ -161,8 +161,9 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             is_release(kind)
                 || matches!(kind, Some(EventKind::SegmentAlloc | EventKind::SegmentMap))
         };
-        let frees_end = (at..).find(|index| !is_release(kind(*index))).unwrap_or(at);
-        let end = (frees_end..).find(|index| !is_device(kind(*index))).unwrap_or(frees_end);
+        let len = self.trace.len();
+        let frees_end = (at..len).find(|index| !is_release(kind(*index))).unwrap_or(len);
+        let end = (frees_end..len).find(|index| !is_device(kind(*index))).unwrap_or(len);
         let terminal = self.trace.event(end);
         let request =
             terminal.filter(|event| matches!(event.kind, EventKind::Alloc | EventKind::Oom));

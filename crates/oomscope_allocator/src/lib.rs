@@ -10,15 +10,19 @@
 //! - Memory follows the blocks that live, not the length of the trace.
 
 mod allocator;
+mod arena;
+mod async_pool;
 mod block;
 mod cap;
 mod counters;
+mod curve;
 mod device;
 mod faults;
 mod follow;
 mod free_list;
 mod layout;
 mod limits;
+mod packing;
 mod pool;
 mod program;
 mod recorded;
@@ -27,19 +31,23 @@ mod replay;
 pub mod rounding;
 mod settings;
 mod trace;
+mod tune;
 mod world;
 
 pub use allocator::{StartBlock, StartSegment};
 pub use cap::follow_with_cap;
 pub use counters::Counters;
+pub use curve::{Curve, Point};
 pub use faults::{Fault, FaultKind, Faults};
 pub use follow::{Followed, Setup, follow};
 pub use layout::{Layout, LayoutBlock, LayoutSegment};
 pub use limits::Limits;
+pub use packing::{Need, need};
 pub use pool::PoolId;
 pub use program::Program;
 pub use recorded::{Action, Divergence};
 pub use release::{Release, ReleaseError};
-pub use replay::{Capacity, Failure, Outcome, replay};
+pub use replay::{Capacity, Failure, Outcome, Watch, replay};
 pub use settings::{Backend, Settings, SettingsError};
 pub use trace::Trace;
+pub use tune::{Trial, Tuning, candidates, tune};

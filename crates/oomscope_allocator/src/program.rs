@@ -50,6 +50,11 @@ impl Program {
         self.requests
     }
 
+    /// Number of events of the trace up to the last step.
+    pub fn events(&self) -> usize {
+        self.events.last().map_or(0, |last| *last as usize + 1)
+    }
+
     /// Number of steps: requests, frees, emptied caches.
     pub fn steps(&self) -> usize {
         self.steps.len()

@@ -3,12 +3,13 @@
 use rustc_hash::FxHashMap;
 
 use crate::allocator::{Allocator, Request, Rules};
+use crate::async_pool;
 use crate::block::BlockId;
 use crate::counters::Counters;
 use crate::device::Device;
 use crate::program::{Program, Step};
 use crate::release::Release;
-use crate::settings::Settings;
+use crate::settings::{Backend, Settings};
 
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Capacity {
     pub total: u64,
 }
 
-/// The first request that failed where the recorded one did not.
+/// The request that ended a run: it failed, and when it was recorded it did not, or nothing was asked
+/// for after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Number of requests before it.
@@ -42,6 +44,8 @@ pub struct Outcome {
     pub counters: Counters,
     /// The request that ended the run.
     pub failure: Option<Failure>,
+    /// Requests that failed, as they did when recorded, while the program went on.
+    pub survived: u64,
     /// Recorded failures that would not have been any. What the program did after the first of
     /// them is no longer what it would have done.
     pub avoided: u64,
@@ -69,6 +73,9 @@ pub fn replay(
     capacity: Capacity,
     watch: &mut impl Watch,
 ) -> Outcome {
+    if settings.backend == Backend::CudaMallocAsync {
+        return async_pool::replay(program, capacity, watch);
+    }
     let allowed = settings.memory_fraction.map(|share| (share * capacity.total as f64) as u64);
     let rules =
         Rules { settings: settings.clone(), release, allowed, device_total: capacity.total };
@@ -78,6 +85,7 @@ pub fn replay(
         slots: vec![BlockId::NONE; program.slots as usize],
         given_up: FxHashMap::default(),
         requests: 0,
+        survived: 0,
         avoided: 0,
     };
     run.begin(program);
@@ -93,7 +101,8 @@ pub fn replay(
         }
     }
     let segments = run.segments();
-    Outcome { counters: run.allocator.counters, failure, avoided: run.avoided, segments }
+    let Run { survived, avoided, allocator, .. } = run;
+    Outcome { counters: allocator.counters, failure, survived, avoided, segments }
 }
 
 struct Run {
@@ -103,6 +112,7 @@ struct Run {
     /// Slots of blocks that wait for another stream: the allocator's count of flushes then.
     given_up: FxHashMap<u32, u32>,
     requests: u64,
+    survived: u64,
     avoided: u64,
 }
 
@@ -177,8 +187,8 @@ impl Run {
                         self.avoided += 1;
                         self.allocator.free(block);
                     }
-                    None if self.avoided == 0 => return Some(size),
-                    None => {}
+                    None if self.requests == program.requests => return Some(size),
+                    None => self.survived += 1,
                 }
             }
             Step::Nothing => {}

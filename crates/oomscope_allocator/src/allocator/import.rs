@@ -72,7 +72,7 @@ impl Allocator {
             if segment.is_expandable {
                 (expandable, last) = self.continue_range(&mut range, bin, segment.addr);
             }
-            self.counters.reserved += segment.size;
+            self.counters.reserved = self.counters.reserved.saturating_add(segment.size);
             let first = last.some().map(|last| self.blocks[last]);
             let (number, base) = match first {
                 Some(first) => (first.segment, first.base),
@@ -94,12 +94,10 @@ impl Allocator {
                 let used = if block.is_pending { Use::Pending } else { Use::Allocated };
                 let id = self.add_to(&mut chain, block.size, used);
                 self.blocks[id].requested = block.requested.min(block.size);
-                self.counters.active += block.size;
-                self.counters.requested += self.blocks[id].requested;
+                self.counters.hold(block.size, self.blocks[id].requested);
                 if block.is_pending {
+                    self.counters.give_up(block.size);
                     self.pending.insert(id);
-                } else {
-                    self.counters.allocated += block.size;
                 }
                 found(*block, id);
             }

@@ -139,7 +139,7 @@ impl Allocator {
 
     /// Python gives a block up; it stays active until [`Allocator::complete`].
     pub(crate) fn give_up(&mut self, block: BlockId) {
-        self.counters.allocated -= self.blocks[block].size;
+        self.counters.give_up(self.blocks[block].size);
         self.blocks[block].used = Use::Pending;
         self.pending.insert(block);
     }
@@ -153,15 +153,14 @@ impl Allocator {
     /// Both at once, as it is for a block that no other stream used.
     #[inline]
     pub(crate) fn free(&mut self, block: BlockId) {
-        self.counters.allocated -= self.blocks[block].size;
+        self.counters.give_up(self.blocks[block].size);
         self.make_free(block);
     }
 
     #[inline]
     fn make_free(&mut self, id: BlockId) {
         let block = self.blocks[id];
-        self.counters.active -= block.size;
-        self.counters.requested -= block.requested;
+        self.counters.release(block.size, block.requested);
         self.blocks[id].used = Use::Free;
         self.merge(id, block.prev);
         self.merge(id, block.next);

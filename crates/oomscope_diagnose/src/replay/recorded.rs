@@ -28,6 +28,10 @@ pub struct Recorded {
 }
 
 /// Runs the model beside a device's trace. `release` overrides what the file tells.
+///
+/// # Panics
+///
+/// Never: there is always a release to try.
 pub fn follow_recorded(
     snapshot: &Snapshot,
     device: DeviceId,

@@ -1,5 +1,6 @@
 //! Under which release and settings a snapshot was recorded, and what was held before it.
 
+use oomscope_allocator::rounding::Rounding;
 use oomscope_allocator::{Release, Settings, SettingsError, StartBlock, StartSegment};
 use oomscope_model::{BlockState, EventIndex, SegmentPool};
 use oomscope_snapshot::{At, History, Snapshot};
@@ -33,15 +34,14 @@ pub(super) fn settings_of(
 /// The settings as the file states them one by one.
 fn stated(snapshot: &Snapshot) -> Settings {
     let stated = &snapshot.settings;
-    let mut settings = Settings::default();
-    settings.expandable_segments = stated.expandable_segments.unwrap_or_default();
-    settings.max_split_size = stated.max_split_size.map(|size| size.0);
-    settings.garbage_collection_threshold = stated
-        .garbage_collection_threshold_percent
-        .filter(|percent| *percent > 0)
-        .map(|percent| f64::from(percent) / 100.0);
-    settings.rounding.divisions = snapshot.roundup_power2_divisions();
-    settings
+    let threshold = stated.garbage_collection_threshold_percent.filter(|percent| *percent > 0);
+    Settings {
+        expandable_segments: stated.expandable_segments.unwrap_or_default(),
+        max_split_size: stated.max_split_size.map(|size| size.0),
+        garbage_collection_threshold: threshold.map(|percent| f64::from(percent) / 100.0),
+        rounding: Rounding { divisions: snapshot.roundup_power2_divisions() },
+        ..Settings::default()
+    }
 }
 
 /// What was held before the first event.
