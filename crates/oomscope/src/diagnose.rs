@@ -122,11 +122,11 @@ fn read_snapshot(input: &Input, failed_request: Option<Bytes>, evidence: &mut Ev
                 what: problem.what.clone(),
                 hint: problem.hint.clone(),
             }));
-            evidence.snapshots.extend(oomscope_snapshot::summarise(
-                &input.name,
-                &snapshot,
-                failed_request,
-            ));
+            let mut devices = oomscope_snapshot::summarise(&input.name, &snapshot, failed_request);
+            for device in &mut devices {
+                device.replay = oomscope_diagnose::replay::replay_evidence(&snapshot, device);
+            }
+            evidence.snapshots.extend(devices);
             true
         }
         Err(error) => {

@@ -22,7 +22,7 @@ pub(crate) fn replay(program: &Program, capacity: Capacity, watch: &mut impl Wat
     };
     let held = program.start.iter().flat_map(|segment| &segment.blocks);
     for (block, slot) in held.zip(0_u32..) {
-        pool.take(Some(slot), block.size);
+        pool.take(Some(slot), block.asked());
     }
     let (mut requests, mut survived, mut avoided) = (0, 0, 0);
     let mut failure = None;

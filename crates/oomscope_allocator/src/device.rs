@@ -63,6 +63,15 @@ impl Device {
         Device { capacity, used: 0, gaps }
     }
 
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// From now on the device has this much, what is held included.
+    pub(crate) fn limit_to(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
     /// Takes out what is held before the first event.
     pub(crate) fn occupy(&mut self, addr: u64, size: u64) {
         self.used = self.used.saturating_add(size);

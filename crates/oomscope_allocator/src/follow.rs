@@ -125,6 +125,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             live.insert(held.addr, Live { slot, block, given_up });
         });
         self.faults.add_many(FaultKind::Start, left_out);
+        program.settings = self.allocator.rules.settings.clone();
         program.start = start.to_vec();
         self.limits.grant(self.allocator.counters.reserved);
         let private = start.iter().filter(|segment| segment.pool != (0, 0));

@@ -50,4 +50,4 @@ pub use release::{Release, ReleaseError};
 pub use replay::{Capacity, Failure, Outcome, Watch, replay};
 pub use settings::{Backend, Settings, SettingsError};
 pub use trace::Trace;
-pub use tune::{Trial, Tuning, candidates, tune};
+pub use tune::{Trial, Tuning, candidates, trials, tune};

@@ -25,7 +25,7 @@ pub fn need(program: &Program) -> Need {
     let mut live = 0_u64;
     let mut need = Need::default();
     let held = program.start.iter().flat_map(|segment| &segment.blocks);
-    let start = held.zip(0_u32..).map(|(block, slot)| (slot, block.size));
+    let start = held.zip(0_u32..).map(|(block, slot)| (slot, block.asked()));
     let asked = program.steps.iter().map(|step| match *step {
         Step::Alloc { slot, size, .. } => Change::Take(slot, size),
         Step::Free { slot } | Step::Complete { slot } => Change::Give(slot),

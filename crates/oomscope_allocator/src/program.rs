@@ -2,6 +2,7 @@
 
 use crate::allocator::StartSegment;
 use crate::pool::PoolId;
+use crate::settings::Settings;
 
 /// A step of a program. Blocks are named by slots, which are used again: there are as many as
 /// blocks were live at once.
@@ -35,6 +36,9 @@ pub(crate) struct Lane {
 /// The requests and frees of a recorded run: what [`crate::replay`] runs under other settings.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
+    /// The settings that it was recorded under.
+    pub(crate) settings: Settings,
+    /// What was held before the first event.
     pub(crate) start: Vec<StartSegment>,
     pub(crate) steps: Vec<Step>,
     /// For each step, the event that it begins with.

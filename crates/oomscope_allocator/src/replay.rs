@@ -88,7 +88,7 @@ pub fn replay(
         survived: 0,
         avoided: 0,
     };
-    run.begin(program);
+    run.begin(program, settings);
     let mut failure = None;
     for (step, event) in program.steps.iter().zip(&program.events) {
         let failed = run.step(program, *step);
@@ -117,7 +117,12 @@ struct Run {
 }
 
 impl Run {
-    fn begin(&mut self, program: &Program) {
+    /// Under the recorded settings, the run begins with what was held then. Under others the past
+    /// would have been another: what lived is placed anew, by address.
+    fn begin(&mut self, program: &Program, settings: &Settings) {
+        if *settings != program.settings {
+            return self.begin_anew(program);
+        }
         for segment in &program.start {
             self.device.occupy(segment.addr, segment.size);
         }
@@ -132,6 +137,28 @@ impl Run {
             }
             next += 1;
         });
+    }
+
+    fn begin_anew(&mut self, program: &Program) {
+        let held = program
+            .start
+            .iter()
+            .flat_map(|segment| segment.blocks.iter().map(move |block| (segment, block)));
+        let mut room = Device::new(u64::MAX);
+        for ((segment, block), slot) in held.zip(0_u32..) {
+            let request =
+                Request { size: block.asked(), stream: segment.stream, pool: segment.pool };
+            let Some(id) = self.allocator.malloc(request, &mut room) else { continue };
+            if let Some(place) = self.slots.get_mut(slot as usize) {
+                *place = id;
+            }
+            if block.is_pending {
+                self.allocator.give_up(id);
+                self.given_up.insert(slot, self.allocator.flushes);
+            }
+        }
+        room.limit_to(self.device.capacity());
+        self.device = room;
     }
 
     /// Number of segments that are held.

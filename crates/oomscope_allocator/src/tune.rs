@@ -55,6 +55,29 @@ pub fn tune(
     device: Option<Capacity>,
     candidates: &[Settings],
 ) -> Tuning {
+    let mut trials = trials(program, recorded, release, device, candidates);
+    let need = need(program);
+    let sized: Vec<usize> =
+        (0..trials.len()).filter(|at| *at == 0 || trials[*at].is_on_front).collect();
+    let capacities =
+        in_parallel(&sized, |at| smallest_capacity(program, &trials[*at], release, need.live));
+    for (at, capacity) in sized.into_iter().zip(capacities) {
+        trials[at].smallest_capacity = capacity;
+    }
+    let is_hopeless = device.is_some_and(|device| need.live > device.available);
+    let best = best(&trials);
+    Tuning { trials, need, best, is_hopeless }
+}
+
+/// The program under the `recorded` settings, then under each of `candidates`; smallest capacities
+/// are not looked for.
+pub fn trials(
+    program: &Program,
+    recorded: &Settings,
+    release: Release,
+    device: Option<Capacity>,
+    candidates: &[Settings],
+) -> Vec<Trial> {
     let mut all = vec![recorded.clone()];
     all.extend(candidates.iter().filter(|candidate| *candidate != recorded).cloned());
     let total = device.map_or(u64::MAX / 4, |device| device.total);
@@ -73,17 +96,7 @@ pub fn tune(
         Trial { settings, free, on_device, smallest_capacity: None, is_on_front: false }
     });
     mark_front(&mut trials);
-    let need = need(program);
-    let sized: Vec<usize> =
-        (0..trials.len()).filter(|at| *at == 0 || trials[*at].is_on_front).collect();
-    let capacities =
-        in_parallel(&sized, |at| smallest_capacity(program, &trials[*at], release, need.live));
-    for (at, capacity) in sized.into_iter().zip(capacities) {
-        trials[at].smallest_capacity = capacity;
-    }
-    let is_hopeless = device.is_some_and(|device| need.live > device.available);
-    let best = best(&trials);
-    Tuning { trials, need, best, is_hopeless }
+    trials
 }
 
 /// Trials that no other one beats.

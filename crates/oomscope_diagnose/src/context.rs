@@ -3,7 +3,7 @@
 
 use oomscope_model::{
     Bytes, Evidence, Failure, Frame, GradMode, Growth, MemoryError, MemorySample, Phase, Place,
-    Role, Signal, SnapshotEvidence, SourceFile,
+    ReplayEvidence, Role, Signal, SnapshotEvidence, SourceFile,
 };
 
 use crate::join::{self, Joined};
@@ -80,6 +80,12 @@ impl<'a> Context<'a> {
     /// Bytes that live tensors hold at the moment, from the snapshot.
     pub(crate) fn live(&self) -> Option<Bytes> {
         self.snapshot.map(|snapshot| snapshot.state.allocated).filter(|bytes| *bytes > Bytes::ZERO)
+    }
+
+    /// The replay of the trace that failed, where the model agrees with it.
+    pub(crate) fn replay(&self) -> Option<&'a ReplayEvidence> {
+        let replay = self.snapshot?.replay.as_ref()?;
+        replay.divergence.is_none().then_some(replay)
     }
 
     /// Reserved but not allocated, at the failure.

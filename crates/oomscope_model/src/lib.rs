@@ -42,7 +42,8 @@ pub use memory_error::{Framework, MemoryError, OtherProcess};
 pub use place::Place;
 pub use problem::Problem;
 pub use snapshot::{
-    ForwardPass, Growth, Holder, Limit, MemoryState, Moment, Request, Role, SnapshotEvidence,
+    ForwardPass, Growth, Holder, Limit, MemoryState, Moment, ReplayEvidence, ReplayTrial, Request,
+    Role, SnapshotEvidence,
 };
 pub use trace::{
     AllocatorSettings, Block, BlockState, DeviceId, Event, EventIndex, EventKind, FrameId, Segment,

@@ -261,4 +261,37 @@ pub struct SnapshotEvidence {
     pub oom_events: u32,
     /// What the recording cannot show.
     pub limits: Vec<Limit>,
+    /// What a replay of the trace by the allocator model says, where it was done.
+    pub replay: Option<ReplayEvidence>,
+}
+
+/// What the allocator model says of a trace, from its begin up to the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayEvidence {
+    /// Events that were replayed.
+    pub events: u64,
+    /// The first event at which the model decides otherwise than the trace; `None`: it agrees.
+    pub divergence: Option<EventIndex>,
+    /// What the process could hold, as far as the trace shows it.
+    pub capacity: Option<Bytes>,
+    /// The most that was live at once, the failing request included: no setting needs less.
+    pub live: Bytes,
+    /// What the same blocks take when they are packed into one address space: an estimate.
+    pub packed: Bytes,
+    /// The most that is held from the device under the recorded settings, were it without limit.
+    pub needed: Bytes,
+    /// Other settings.
+    pub trials: Vec<ReplayTrial>,
+}
+
+/// A trace replayed under other settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayTrial {
+    /// The settings, as the value of `PYTORCH_CUDA_ALLOC_CONF`.
+    pub conf: String,
+    /// The most that is held from the device, were it without limit.
+    pub peak_reserved: Bytes,
+    /// Whether every request is served on the device that the trace shows; `None` where it does
+    /// not show how much the process could hold.
+    pub serves: Option<bool>,
 }

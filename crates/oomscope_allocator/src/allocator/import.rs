@@ -18,6 +18,14 @@ pub struct StartBlock {
     pub is_pending: bool,
 }
 
+impl StartBlock {
+    /// What its program asked for: the block's size where that is not known.
+    pub(crate) fn asked(&self) -> u64 {
+        let is_known = self.requested > 0 && self.requested <= self.size;
+        if is_known { self.requested } else { self.size }
+    }
+}
+
 /// A segment that is held when the trace begins. What its blocks leave over is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartSegment {

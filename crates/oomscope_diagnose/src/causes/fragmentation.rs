@@ -86,8 +86,40 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     {
         case.denies(60, "expandable segments were already on");
     }
+    replayed(context, case);
     case.places(&context.asked);
     case.settle("the same run with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: if it passes, it was fragmentation");
+}
+
+/// What the allocator model says: it replays the requests that led to the failure.
+fn replayed(context: &Context<'_>, case: &mut Case) {
+    let Some(replay) = context.replay() else { return };
+    let Some(capacity) = replay.capacity else { return };
+    if replay.live > capacity {
+        return case.denies(
+            60,
+            format!(
+                "replayed: {} are live at once, the process could hold {capacity}: no setting helps",
+                replay.live
+            ),
+        );
+    }
+    let served = replay.trials.iter().filter(|trial| trial.serves == Some(true));
+    let Some(best) = served.min_by_key(|trial| trial.peak_reserved) else {
+        return case.denies(15, "replayed under other allocator settings, the request still fails");
+    };
+    let share = best.peak_reserved.share_of(capacity);
+    let fact = format!(
+        "replayed with `{}`, the same requests hold at most {} of {capacity}, and this one is served",
+        best.conf, best.peak_reserved
+    );
+    let points = match share {
+        _ if context.grows() => 0,
+        ..0.94 => 20,
+        ..0.96 => 10,
+        _ => 0,
+    };
+    case.speaks_at(points, fact, Some(replay.needed.saturating_sub(best.peak_reserved)), None);
 }
 
 /// Whether what is held and the request would leave room on the device if packed, while a good

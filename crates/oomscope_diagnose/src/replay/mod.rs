@@ -1,11 +1,13 @@
 //! A snapshot as the allocator model reads it: the adapter between the two readers.
 
+mod evidence;
 mod recorded;
 mod setup;
 mod trace;
 mod tune;
 mod what_if;
 
+pub use evidence::replay_evidence;
 pub use recorded::{Recorded, follow_recorded};
 pub use trace::DeviceTrace;
 pub use tune::tune_recorded;

@@ -37,7 +37,16 @@ pub fn follow_recorded(
     device: DeviceId,
     release: Option<Release>,
 ) -> Recorded {
-    let trace = DeviceTrace::new(snapshot, device);
+    follow_trace(snapshot, device, &DeviceTrace::new(snapshot, device), release)
+}
+
+/// Runs the model beside a part of a device's trace that begins where it begins.
+pub(super) fn follow_trace(
+    snapshot: &Snapshot,
+    device: DeviceId,
+    trace: &DeviceTrace<'_>,
+    release: Option<Release>,
+) -> Recorded {
     let is_release_given = release.is_some();
     let candidates = release.map_or_else(|| releases_of(snapshot), |release| vec![release]);
     let start = start_of(&history(snapshot, device));
@@ -45,7 +54,7 @@ pub fn follow_recorded(
     for release in candidates {
         let (settings, unread_settings) = settings_of(snapshot, release);
         let setup = Setup { settings: settings.clone(), release, allowed: None, start: &start };
-        let (followed, allowed) = follow_with_cap(&trace, &setup);
+        let (followed, allowed) = follow_with_cap(trace, &setup);
         let until = |followed: &Followed| followed.divergence.map(|divergence| divergence.event);
         let is_better = match best.as_ref().map(|best| until(&best.followed)) {
             None => true,

@@ -13,6 +13,7 @@ pub struct DeviceTrace<'s> {
     /// Segments of private pools at the dump, by address: their end, their pool, and the event
     /// from which on they exist.
     private: BTreeMap<u64, (u64, PoolId, usize)>,
+    len: usize,
 }
 
 impl<'s> DeviceTrace<'s> {
@@ -35,18 +36,25 @@ impl<'s> DeviceTrace<'s> {
                 }
             }
         }
-        DeviceTrace { trace, private }
+        DeviceTrace { trace, private, len: trace.map_or(0, oomscope_snapshot::Trace::len) }
+    }
+
+    /// The same, up to and including an event.
+    #[must_use]
+    pub fn until(mut self, event: EventIndex) -> DeviceTrace<'s> {
+        self.len = self.len.min(event.0 as usize + 1);
+        self
     }
 }
 
 impl Trace for DeviceTrace<'_> {
     fn len(&self) -> usize {
-        self.trace.map_or(0, oomscope_snapshot::Trace::len)
+        self.len
     }
 
     #[inline]
     fn event(&self, index: usize) -> Option<Event> {
-        self.trace?.event(EventIndex(u32::try_from(index).ok()?))
+        self.trace.filter(|_| index < self.len)?.event(EventIndex(u32::try_from(index).ok()?))
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 //! Step 5: what would save memory in this case, each with its bytes; nothing that cannot help.
 
-use oomscope_model::{Bytes, Cause, ForwardPass, Phase, Role, SavingOption, Verdict};
+use oomscope_model::{
+    Bytes, Cause, ForwardPass, Phase, ReplayEvidence, ReplayTrial, Role, SavingOption, Verdict,
+};
 
 use crate::context::Context;
 
@@ -118,7 +120,22 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
     let expandable = context
         .snapshot
         .is_some_and(|snapshot| snapshot.settings.expandable_segments == Some(true));
-    if let Some(stranded) = context.stranded().filter(|_| !expandable) {
+    if let Some(replay) = context.replay() {
+        for trial in best_trials(replay) {
+            let saves = replay.needed.saturating_sub(trial.peak_reserved);
+            let served =
+                if trial.serves == Some(true) { "; the failing request is served" } else { "" };
+            offer(
+                &format!("`PYTORCH_CUDA_ALLOC_CONF={}`", trial.conf),
+                Some(saves),
+                format!(
+                    "replayed: the same requests hold at most {} instead of {}{served}",
+                    trial.peak_reserved, replay.needed
+                ),
+                "nothing on Linux; set it before the first CUDA call",
+            );
+        }
+    } else if let Some(stranded) = context.stranded().filter(|_| !expandable) {
         let usable = context
             .snapshot
             .and_then(|snapshot| snapshot.state.inactive_split)
@@ -197,4 +214,14 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
     }
     options.sort_by_key(|option| std::cmp::Reverse(option.saves));
     options
+}
+
+/// The settings that save most, and where it is not among them, the best that serves the request.
+fn best_trials(replay: &ReplayEvidence) -> impl Iterator<Item = &ReplayTrial> {
+    let saves = |trial: &&ReplayTrial| trial.peak_reserved < replay.needed;
+    let least = |trial: &&ReplayTrial| trial.peak_reserved;
+    let first = replay.trials.iter().filter(saves).min_by_key(least);
+    let serving = replay.trials.iter().filter(saves).filter(|trial| trial.serves == Some(true));
+    let second = serving.min_by_key(least).filter(|second| first != Some(*second));
+    first.into_iter().chain(second)
 }

@@ -92,6 +92,7 @@ fn summarise_device(
         optimizer_steps: activity.optimizer_steps,
         oom_events: trace.map_or(0, |trace| oom_events(trace).len() as u32),
         limits: limits::find(&past, trace, &holders),
+        replay: None,
         holders,
     }
 }
