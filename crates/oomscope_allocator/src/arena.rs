@@ -29,6 +29,7 @@ impl Arena {
             expandable: ExpandableId::NONE,
             free_since: 0,
             used: Use::Free,
+            is_old: false,
         });
         arena
     }

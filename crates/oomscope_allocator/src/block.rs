@@ -60,6 +60,8 @@ pub(crate) struct Block {
     /// The pool's count of searches when the block became free (`gc_count_base`).
     pub(crate) free_since: u32,
     pub(crate) used: Use,
+    /// Whether it is older than the trace: its size and the age of its segment are not certain.
+    pub(crate) is_old: bool,
 }
 
 impl Block {

@@ -8,7 +8,7 @@
 use oomscope_model::{Event, EventKind, StackId};
 use rustc_hash::FxHashMap;
 
-use crate::allocator::{Allocator, Request, Rules, StartSegment};
+use crate::allocator::{Allocator, Lesson, Request, Rules, StartSegment};
 use crate::block::BlockId;
 use crate::counters::Counters;
 use crate::faults::{FaultKind, Faults};
@@ -45,12 +45,23 @@ pub struct Followed {
     pub divergence: Option<Divergence>,
     /// Events that cannot be.
     pub faults: Faults,
+    /// What was open about the beginning, and the trace settled.
+    pub learned: Learned,
     /// What the device was seen to give and to refuse.
     pub limits: Limits,
     /// The model's counters after the last event, or at the divergence.
     pub counters: Counters,
     /// The model's segments and blocks after the last event, or at the divergence.
     pub layout: Layout,
+}
+
+/// How often a later event corrected what was assumed of the state that a trace began with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Blocks that are larger than their requests say.
+    pub sizes: u64,
+    /// Segments that are older than was assumed.
+    pub ages: u64,
 }
 
 /// Runs the model beside `trace`.
@@ -94,6 +105,7 @@ struct Follower<'t, T: ?Sized> {
     limits: Limits,
     /// Steps that emptied the cache, unless the device refused the request after it.
     doubtful: Vec<(usize, u64)>,
+    learned: Learned,
     last_time: u64,
 }
 
@@ -112,6 +124,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             faults: Faults::default(),
             limits: Limits::default(),
             doubtful: Vec::new(),
+            learned: Learned::default(),
             last_time: 0,
         }
     }
@@ -127,6 +140,11 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         self.faults.add_many(FaultKind::Start, left_out);
         program.settings = self.allocator.rules.settings.clone();
         program.start = start.to_vec();
+        for (segment, age) in program.start.iter_mut().rev().zip(1_u32..) {
+            if segment.age == 0 {
+                segment.age = age;
+            }
+        }
         self.limits.grant(self.allocator.counters.reserved);
         let private = start.iter().filter(|segment| segment.pool != (0, 0));
         self.private.extend(private.map(|segment| (segment.addr, segment.pool)));
@@ -264,6 +282,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             return None;
         }
         self.world.at = from;
+        self.reconcile(from, at, request);
         let block = self.allocator.malloc(request, &mut self.world);
         if self.world.at != at {
             self.world.diverge(EventKind::Alloc, 0, request.size);
@@ -274,6 +293,33 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             self.private.extend(obtained.map(|event| (event.addr, request.pool)));
         }
         block
+    }
+
+    /// Brings what a late start leaves open in line with how a request was served.
+    fn reconcile(&mut self, from: usize, at: usize, request: Request) {
+        if self.program.start.is_empty() {
+            return;
+        }
+        let Some(event) = self.trace.event(at).filter(|event| event.kind == EventKind::Alloc)
+        else {
+            return;
+        };
+        let addr = (from == at).then_some(event.addr);
+        let (start, learned) = (&mut self.program.start, &mut self.learned);
+        self.allocator.reconcile(request, addr, |lesson| take_in(lesson, start, learned));
+        self.reconcile_release(from, at);
+    }
+
+    /// The same for segments that are given back from `from` to `to`.
+    fn reconcile_release(&mut self, from: usize, to: usize) {
+        if self.program.start.is_empty() {
+            return;
+        }
+        let events = (from..to).filter_map(|index| self.trace.event(index));
+        let freed = events.filter(|event| event.kind == EventKind::SegmentFree);
+        let addrs: Vec<u64> = freed.map(|event| event.addr).collect();
+        let (start, learned) = (&mut self.program.start, &mut self.learned);
+        self.allocator.reconcile_release(&addrs, |lesson| take_in(lesson, start, learned));
     }
 
     fn empty_cache(&mut self, at: usize, end: usize) -> usize {
@@ -289,6 +335,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         self.limits.apply(self.trace, at, end);
         if self.world.divergence.is_none() {
             self.world.at = at;
+            self.reconcile_release(at, end);
             self.allocator.release_cached(&mut self.world);
             if self.world.at != end {
                 self.world.diverge(EventKind::Other, 0, 0);
@@ -400,7 +447,34 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             program: self.program,
             divergence: self.world.divergence,
             faults: self.faults,
+            learned: self.learned,
             limits: self.limits,
+        }
+    }
+}
+
+/// Corrects the beginning.
+fn take_in(lesson: Lesson, start: &mut [StartSegment], learned: &mut Learned) {
+    match lesson {
+        Lesson::Size { addr, size } => {
+            learned.sizes += 1;
+            let after = start.partition_point(|segment| segment.addr <= addr);
+            let segment = after.checked_sub(1).and_then(|at| start.get_mut(at));
+            let mut blocks = segment.into_iter().flat_map(|segment| &mut segment.blocks);
+            if let Some(block) = blocks.find(|block| block.addr == addr) {
+                block.size = size;
+            }
+        }
+        Lesson::Age { older, younger } => {
+            learned.ages += 1;
+            let place = |addr| start.binary_search_by_key(&addr, |segment| segment.addr).ok();
+            if let (Some(older), Some(younger)) = (place(older), place(younger))
+                && let (Some(first), Some(second)) = (start.get(older), start.get(younger))
+            {
+                let ages = (first.age, second.age);
+                start[older].age = ages.1;
+                start[younger].age = ages.0;
+            }
         }
     }
 }

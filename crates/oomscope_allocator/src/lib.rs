@@ -39,7 +39,7 @@ pub use cap::follow_with_cap;
 pub use counters::Counters;
 pub use curve::{Curve, Point};
 pub use faults::{Fault, FaultKind, Faults};
-pub use follow::{Followed, Setup, follow};
+pub use follow::{Followed, Learned, Setup, follow};
 pub use layout::{Layout, LayoutBlock, LayoutSegment};
 pub use limits::Limits;
 pub use packing::{Need, need};

@@ -1,6 +1,8 @@
 //! What the model says of other settings and devices, beside what PyTorch's own allocator did under
 //! them. The programs, the recordings and how they were made: `crates/oomscope_allocator/programs`.
 
+#![allow(clippy::disallowed_methods, clippy::print_stderr)] // tests read files and say what they skip
+
 use std::path::{Path, PathBuf};
 
 use oomscope_allocator::{Capacity, Outcome, Release, Settings, replay};

@@ -1,5 +1,7 @@
 //! The model beside real traces: PyTorch 2.4, 2.6, 2.9 and 2.15 decided as it does, at every event.
 
+#![allow(clippy::disallowed_methods, clippy::print_stderr)] // tests read files and say what they skip
+
 use std::path::{Path, PathBuf};
 
 use oomscope_allocator::{Followed, LayoutSegment};
@@ -10,17 +12,42 @@ use oomscope_snapshot::Snapshot;
 #[test]
 fn the_model_decides_as_pytorch_did() {
     let Some(cases) = shared("data/cases") else { return };
+    let folders = inside(&cases).iter().flat_map(|release| inside(release)).collect::<Vec<_>>();
+    let files: Vec<PathBuf> = folders
+        .iter()
+        .map(|case| case.join("snapshot.pickle"))
+        .filter(|file| file.exists())
+        .collect();
+    assert_agreement(&files);
+}
+
+#[test]
+fn late_and_wrapped_recordings_agree_once_their_beginning_is_settled() {
+    let Some(programs) = shared("data/programs") else { return };
+    let files: Vec<PathBuf> = inside(&programs)
+        .iter()
+        .map(|case| case.join("snapshot.pickle"))
+        .filter(|file| file.exists())
+        .collect();
+    assert_agreement(&files);
+}
+
+#[test]
+fn recordings_of_real_devices_agree() {
+    let Some(snapshots) = shared("data/snapshots") else { return };
+    let is_snapshot = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "pickle");
+    let files: Vec<PathBuf> = inside(&snapshots).into_iter().filter(is_snapshot).collect();
+    assert_agreement(&files);
+}
+
+/// Asserts that the model decides as each trace does, and ends with the file's segments.
+fn assert_agreement(files: &[PathBuf]) {
+    assert!(!files.is_empty(), "there are files");
     let mut wrong = Vec::new();
     let mut events = 0;
-    let mut files: Vec<PathBuf> = Vec::new();
-    for release in std::fs::read_dir(cases).expect("a folder").flatten() {
-        let Ok(cases) = std::fs::read_dir(release.path()) else { continue };
-        files.extend(cases.flatten().map(|case| case.path().join("snapshot.pickle")));
-    }
-    files.sort();
-    for file in &files {
-        let Ok(bytes) = std::fs::read(file) else { continue };
-        let snapshot = oomscope_snapshot::read(&bytes).expect("a whole snapshot");
+    for file in files {
+        let bytes = std::fs::read(file).expect("a file");
+        let Ok(snapshot) = oomscope_snapshot::read(&bytes) else { continue };
         for device in snapshot.devices() {
             let recorded = follow_recorded(&snapshot, device, None);
             events += snapshot.trace(device).map_or(0, oomscope_snapshot::Trace::len);
@@ -31,6 +58,14 @@ fn the_model_decides_as_pytorch_did() {
     }
     eprintln!("{} files, {events} events", files.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is in a folder, by name.
+fn inside(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 /// Where the model and the file differ.

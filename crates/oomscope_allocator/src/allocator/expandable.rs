@@ -95,6 +95,7 @@ impl Allocator {
             expandable,
             free_since: 0,
             used: Use::Unmapped,
+            is_old: false,
         });
         self.bin_mut(bin).unmapped.insert((base, block));
         block

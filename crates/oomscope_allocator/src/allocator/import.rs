@@ -41,6 +41,8 @@ pub struct StartSegment {
     pub is_small: bool,
     /// Whether it grows by mapping pages.
     pub is_expandable: bool,
+    /// Its place by age, the oldest first; 0 where it is not known: then by address, downwards.
+    pub age: u32,
     /// Its held blocks, by address.
     pub blocks: Vec<StartBlock>,
 }
@@ -56,6 +58,7 @@ impl Allocator {
         let mut left_out = 0;
         // Which segment is the oldest is not recorded; addresses mostly go down as segments come.
         self.obtained = u32::try_from(start.len()).unwrap_or(u32::MAX);
+        self.imported = self.obtained;
         let mut age = self.obtained;
         let mut range: Option<(BinId, ExpandableId, BlockId, u64)> = None;
         let mut end_of_last = 0;
@@ -84,6 +87,7 @@ impl Allocator {
             let first = last.some().map(|last| self.blocks[last]);
             let (number, base) = match first {
                 Some(first) => (first.segment, first.base),
+                None if segment.age > 0 => (segment.age, segment.addr),
                 None => (age, segment.addr),
             };
             let mut chain = Chain { bin, expandable, last, addr: segment.addr, number, base };
@@ -143,6 +147,7 @@ impl Allocator {
             expandable: chain.expandable,
             free_since: 0,
             used,
+            is_old: true,
         });
         self.blocks.link(chain.last, id, BlockId::NONE);
         (chain.last, chain.addr) = (id, chain.addr + size);

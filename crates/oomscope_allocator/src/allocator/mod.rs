@@ -3,6 +3,7 @@
 mod collect;
 mod expandable;
 mod import;
+mod reconcile;
 mod release;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,8 @@ use crate::settings::Settings;
 use crate::world::World;
 
 pub(crate) use expandable::Expandable;
+pub(crate) use reconcile::Lesson;
+
 pub use import::{StartBlock, StartSegment};
 
 /// A request for memory.
@@ -85,8 +88,9 @@ pub(crate) struct Allocator {
     collects_garbage: bool,
     max_split_size: u64,
     tie_break: TieBreak,
-    /// Number of segments that the device gave so far.
+    /// Number of segments that the device gave so far, and of those from before the trace.
     obtained: u32,
+    imported: u32,
 }
 
 /// Which of several free blocks of one size is taken.
@@ -114,6 +118,7 @@ impl Allocator {
             max_split_size: rules.max_split_size(),
             tie_break: rules.tie_break(),
             obtained: 0,
+            imported: 0,
             rules,
         }
     }
@@ -397,6 +402,7 @@ impl Allocator {
             expandable: ExpandableId::NONE,
             free_since: 0,
             used: Use::Free,
+            is_old: false,
         }))
     }
 
@@ -429,6 +435,7 @@ impl Allocator {
         let held_block = &mut self.blocks[held];
         held_block.used = Use::Allocated;
         held_block.requested = requested;
+        held_block.is_old = false;
         let held_size = held_block.size;
         self.counters.hold(held_size, requested);
         held

@@ -68,6 +68,7 @@ pub(super) fn start_of(history: &History) -> Vec<StartSegment> {
             pool: segment.pool_id,
             is_small: segment.pool == SegmentPool::Small,
             is_expandable: segment.is_expandable,
+            age: 0,
             blocks: inside,
         });
     }
