@@ -98,7 +98,7 @@ impl Allocator {
             (a.size, a.bin) == (b.size, b.bin)
         };
         let groups: Vec<Vec<BlockId>> =
-            released.chunk_by(is_one_group).take(MOST).map(|group| group.to_vec()).collect();
+            released.chunk_by(is_one_group).take(MOST).map(<[BlockId]>::to_vec).collect();
         for group in groups {
             for (at, id) in group.iter().take(MOST).enumerate() {
                 let rest = group.iter().skip(at + 1);
