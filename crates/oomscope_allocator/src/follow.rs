@@ -201,7 +201,8 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             let is_same = origin == request.stack;
             let is_told = origin != StackId::NONE && request.stack != StackId::NONE;
             let wanted = self.request_of(end, request);
-            let by_cache = self.world.divergence.is_none() && self.allocator.has_block_for(wanted);
+            let by_cache = !self.allocator.rules.retries(wanted.pool)
+                || self.world.divergence.is_none() && self.allocator.has_block_for(wanted);
             if if is_told { !is_same } else { by_cache } {
                 return self.empty_cache(at, frees_end);
             }

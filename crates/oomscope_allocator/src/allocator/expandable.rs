@@ -97,7 +97,7 @@ impl Allocator {
             used: Use::Unmapped,
             is_old: false,
         });
-        self.bin_mut(bin).unmapped.insert((base, block));
+        self.list_unmapped(block);
         block
     }
 
@@ -124,12 +124,12 @@ impl Allocator {
         if !world.map(block.addr, size, stream) {
             return false;
         }
-        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
+        self.forget_unmapped(id, &block);
         if size < block.size {
             let (addr, rest) = (block.addr + size, block.size - size);
             let remaining = self.blocks.add(Block { addr, size: rest, ..block });
             self.blocks.link(id, remaining, block.next);
-            self.bin_mut(block.bin).unmapped.insert((addr, remaining));
+            self.list_unmapped(remaining);
         }
         let mapped = &mut self.blocks[id];
         (mapped.size, mapped.used) = (size, Use::Free);
@@ -169,8 +169,7 @@ impl Allocator {
         let Block { prev, next, .. } = *unmapped;
         self.merge(id, prev);
         self.merge(id, next);
-        let addr = self.blocks[id].addr;
-        self.bin_mut(block.bin).unmapped.insert((addr, id));
+        self.list_unmapped(id);
         self.counters.give_back(end - start);
         let stream = self.bins[block.bin.0 as usize].stream;
         world.unmap(start, end - start, stream);
@@ -179,7 +178,7 @@ impl Allocator {
     /// `release_expandable_segment`: gives the address space of a block back that is all of it.
     pub(super) fn release_expandable(&mut self, id: BlockId, world: &mut impl World) {
         let block = self.blocks[id];
-        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
+        self.forget_unmapped(id, &block);
         if let Some(place) = self.expandables.get_mut(block.expandable.0 as usize)
             && let Some(gone) = place.take()
         {

@@ -195,7 +195,7 @@ impl Allocator {
         let (bin, addr) = (chain.bin, chain.addr);
         if end > addr {
             let rest = self.add_to(&mut chain, end - addr, Use::Unmapped);
-            self.bin_mut(bin).unmapped.insert((addr, rest));
+            self.list_unmapped(rest);
             *range = Some((bin, id, rest, end));
         }
     }

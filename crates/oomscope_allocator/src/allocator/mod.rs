@@ -51,6 +51,13 @@ impl Rules {
         self.settings.max_split_size.unwrap_or(u64::MAX)
     }
 
+    /// Whether a request of a pool frees the cache when the device refuses it. While a graph is
+    /// captured nothing may wait for the device, so nothing is freed; up to 2.12 a
+    /// `torch.cuda.MemPool` counts as a capture. Its pools are numbered in the second place.
+    pub(crate) fn retries(&self, pool: PoolId) -> bool {
+        pool == (0, 0) || pool.0 == 0 && self.release > Release::V2_12
+    }
+
     fn tie_break(&self) -> TieBreak {
         match self.release {
             release if release > Release::V2_12 => TieBreak::Segment,
@@ -187,6 +194,27 @@ impl Allocator {
         self.bin_mut(block.bin).free.remove(block.size, rank, id);
     }
 
+    /// Lists a block as address space without memory.
+    fn list_unmapped(&mut self, id: BlockId) {
+        let block = self.blocks[id];
+        let place = self.place(&block);
+        self.bin_mut(block.bin).unmapped.insert((place, id));
+    }
+
+    /// Takes it out of that list, where it stands as `block` says.
+    fn forget_unmapped(&mut self, id: BlockId, block: &Block) {
+        let place = self.place(block);
+        self.bin_mut(block.bin).unmapped.remove(&(place, id));
+    }
+
+    /// The order of unmapped space: by address, from 2.13 on by the age of its segment first.
+    fn place(&self, block: &Block) -> u64 {
+        match self.tie_break {
+            TieBreak::Address | TieBreak::Block => block.addr,
+            TieBreak::Segment => self.rank(block),
+        }
+    }
+
     /// What decides between free blocks of one size: the lowest comes first.
     #[inline]
     fn rank(&self, block: &Block) -> u64 {
@@ -207,7 +235,7 @@ impl Allocator {
             return false;
         }
         if gone.used == Use::Unmapped {
-            self.bin_mut(gone.bin).unmapped.remove(&(gone.addr, from));
+            self.forget_unmapped(from, &gone);
         } else {
             self.take_out_of_list(from, &gone);
         }
@@ -363,8 +391,7 @@ impl Allocator {
         if block.is_none() && self.release_available(bin, size, world) {
             block = self.obtain(bin, size, world);
         }
-        // A private pool serves a capture that is under way: its frees must wait.
-        if block.is_none() && !self.pool_of(bin).is_private() {
+        if block.is_none() && self.rules.retries(self.pool_of(bin).id) {
             self.release_cached(world);
             self.counters.retries += 1;
             block = self.obtain(bin, size, world);
@@ -444,7 +471,7 @@ impl Allocator {
     /// Whether the release puts this pool's requests into expandable segments.
     fn uses_expandable(&self, bin: BinId) -> bool {
         // The checkpoints of private pools did not know them at first.
-        let is_ready = !self.pool_of(bin).is_private() || self.rules.release > Release::V2_6;
+        let is_ready = !self.pool_of(bin).is_private() || self.rules.release > Release::V2_4;
         self.rules.settings.expandable_segments && is_ready
     }
 }
