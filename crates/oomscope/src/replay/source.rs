@@ -45,6 +45,10 @@ impl SourceArguments {
             .device(&loaded.snapshot)
             .map_err(|(what, hint)| Problem { hint, ..problem(&loaded.name, what) })?;
         let recorded = follow_recorded(&loaded.snapshot, device, self.version);
+        if recorded.followed.program.requests() == 0 {
+            let (what, hint) = without_trace("the history has no request for memory");
+            return Err(Problem { hint, ..problem(&loaded.name, what) });
+        }
         Ok(Source { loaded, device, recorded })
     }
 

@@ -57,9 +57,12 @@ pub struct ReplayV1 {
     /// What is unavoidable.
     pub(crate) need: NeedV1,
     /// Highest reserved bytes less what was live at once: what caching and fragmentation cost the
-    /// recorded run. Null when the failed request would have brought more to life than was ever
+    /// recorded run. 0 when the failed request would have brought more to life than was ever
     /// reserved.
-    pub(crate) gap: Option<u64>,
+    pub(crate) gap: u64,
+    /// Highest reserved bytes of the recorded requests run again as they were, less those of the
+    /// recording: how far off figures of a change may be. 0 when both are the same.
+    pub(crate) control: i64,
     /// Reserved and active bytes over the events.
     pub(crate) curve: CurveV1,
 }
@@ -80,7 +83,8 @@ pub fn replay(replayed: &Replayed) -> View {
         agrees: divergence.is_none(),
         divergence: divergence.map(|divergence| DivergenceV1::of(source, divergence)),
         saved: changed.as_ref().map(|changed| less(before.peak_reserved, changed.peak_reserved)),
-        gap: before.peak_reserved.checked_sub(need.live),
+        gap: before.peak_reserved.saturating_sub(need.live),
+        control: less(replayed.as_recorded.outcome.counters.peak_reserved, before.peak_reserved),
         curve: CurveV1::of(replayed, read.events),
         read,
         recorded: before,

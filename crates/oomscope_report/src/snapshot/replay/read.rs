@@ -2,8 +2,8 @@
 
 use oomscope_allocator::{Faults, Limits, Release};
 use oomscope_diagnose::replay::{Recorded, recorded_capacity};
-use oomscope_model::{Bytes, DeviceId};
-use oomscope_snapshot::Snapshot;
+use oomscope_model::{Bytes, DeviceId, EventIndex};
+use oomscope_snapshot::{At, Snapshot, history};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -35,6 +35,10 @@ pub(crate) struct ReadV1 {
     pub(crate) device: Option<u64>,
     /// Whether it is exact: a failed request told it. Else it is the most that it can be.
     pub(crate) is_device_exact: bool,
+    /// The most that the device gave at once: it has at least that.
+    pub(crate) granted: u64,
+    /// Bytes held from the device before the first event.
+    pub(crate) held_before: u64,
     /// The process's own cap in bytes, where garbage collection shows it.
     pub(crate) cap: Option<u64>,
     /// Events that cannot be, by kind.
@@ -60,7 +64,7 @@ impl FaultV1 {
         let first =
             self.first_event.map(|event| format!(", first at event {}", grouped(event.into())));
         format!(
-            "{} {}{}; they were left out",
+            "{} {}{}",
             grouped(self.count),
             self.what,
             first.unwrap_or_default()
@@ -83,6 +87,8 @@ impl ReadV1 {
             is_complete: recorded.is_complete,
             device: capacity,
             is_device_exact: is_exact(&followed.limits, capacity),
+            granted: followed.limits.granted,
+            held_before: held_before(snapshot, device, recorded),
             cap: recorded.allowed,
             faults: faults(&followed.faults),
             uncertain: uncertain(snapshot, recorded),
@@ -93,12 +99,12 @@ impl ReadV1 {
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = vec![("PyTorch", self.release()), ("settings", self.settings())];
         let begin = if self.is_complete {
-            "from an empty allocator on"
+            "from an empty allocator on".to_owned()
         } else {
-            "begins with memory already held"
+            format!("begins with {} already held", Bytes(self.held_before))
         };
-        let (events, requests) = (grouped(self.events), grouped(self.requests));
-        facts.push(("trace", format!("{events} events, {requests} requests, {begin}")));
+        let (events, requests) = (counted(self.events, "event"), counted(self.requests, "request"));
+        facts.push(("trace", format!("{events}, {requests}, {begin}")));
         facts.push((
             "device",
             match self.device.map(Bytes) {
@@ -106,7 +112,10 @@ impl ReadV1 {
                 Some(device) if self.is_device_exact => {
                     format!("{device} for the allocator, as the failed request tells")
                 }
-                Some(device) => format!("at most {device} for the allocator: more was refused"),
+                Some(device) => {
+                    let least = Bytes(self.granted);
+                    format!("between {least}, which it gave, and {device}: more was refused")
+                }
             },
         ));
         if let Some(cap) = self.cap.map(Bytes) {
@@ -134,9 +143,22 @@ impl ReadV1 {
     }
 }
 
+fn held_before(snapshot: &Snapshot, device: DeviceId, recorded: &Recorded) -> u64 {
+    if recorded.is_complete {
+        return 0;
+    }
+    let state = history(snapshot, device).state_at(At::Before(EventIndex(0)));
+    state.segments.iter().map(|segment| segment.total.0).sum()
+}
+
 /// Whether a failed request told the capacity.
 fn is_exact(limits: &Limits, capacity: Option<u64>) -> bool {
     limits.device.is_some() && limits.device == capacity
+}
+
+/// `1 event`, `2 events`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 fn faults(faults: &Faults) -> Vec<FaultV1> {

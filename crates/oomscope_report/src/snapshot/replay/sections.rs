@@ -3,9 +3,10 @@
 use oomscope_model::Bytes;
 
 use super::super::chart;
-use super::super::section::{Cell, Section, Table, column, grouped};
+use super::super::section::{Cell, Section, Table, change, column, grouped};
 use super::super::text::percent;
 use super::curve::CountsV1;
+use super::read::counted;
 use super::{OomV1, ReplayV1, RunV1, less};
 use crate::layout::Tone;
 
@@ -67,6 +68,10 @@ impl ReplayV1 {
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = self.read.facts();
         facts.extend(self.recorded.oom.as_ref().map(|oom| ("failure", failure(oom))));
+        if self.recorded.survived_ooms > 0 {
+            let failed = counted(self.recorded.survived_ooms, "failed request");
+            facts.push(("caught", format!("{failed}, after which the program went on")));
+        }
         if let Some(changed) = &self.changed {
             facts.push(("changed", setting(changed)));
             facts.extend(changed.oom.as_ref().map(|oom| ("fails", failure(oom))));
@@ -121,16 +126,14 @@ impl ReplayV1 {
     }
 
     fn unavoidable(&self) -> Table {
-        let row = |bytes: Option<u64>, words: &str| {
-            let bytes = bytes.map_or(Cell::Unknown, |bytes| Cell::Bytes(Bytes(bytes)));
-            vec![bytes, Cell::Text(words.to_owned())]
-        };
+        let row =
+            |bytes: u64, words: &str| vec![Cell::Bytes(Bytes(bytes)), Cell::Text(words.to_owned())];
         Table {
             title: "How much is unavoidable".to_owned(),
             columns: vec![column("bytes"), column("what")],
             rows: vec![
-                row(Some(self.need.live), "live at once: no allocator can do with less"),
-                row(Some(self.need.packed), "best fit in one address space, same lifetimes"),
+                row(self.need.live, "live at once: no allocator can do with less"),
+                row(self.need.packed, "best fit in one address space, same lifetimes"),
                 row(self.gap, "reserved beyond what was live, as recorded"),
             ],
             left_out: None,
@@ -177,6 +180,28 @@ impl ReplayV1 {
                      its figures are an estimate"
                         .to_owned(),
                 );
+            }
+            if self.control != 0 {
+                notes.push(format!(
+                    "the recorded requests run again as they were hold {} at the peak: addresses \
+                     are not the recorded ones, and figures of the change may be as far off",
+                    change(self.control)
+                ));
+            }
+            if let Some(capacity) = changed.capacity.filter(|it| *it < self.read.held_before) {
+                notes.push(format!(
+                    "the recording begins with {} held, more than {}: how the program would have \
+                     come there was not recorded",
+                    Bytes(self.read.held_before),
+                    Bytes(capacity)
+                ));
+            }
+            let is_vague = !self.read.is_device_exact && changed.capacity == self.read.device;
+            if is_vague && changed.peak_reserved > self.read.granted && changed.capacity.is_some() {
+                notes.push(format!(
+                    "the device is known to give {}, not more: whether the run fits is not certain",
+                    Bytes(self.read.granted)
+                ));
             }
             if changed.avoided_ooms > 0 {
                 notes.push(

@@ -78,17 +78,19 @@ pub(crate) struct TrialV1 {
     pub(crate) is_on_front: bool,
     /// Whether they are the ones to use.
     pub(crate) is_best: bool,
-    /// Highest bytes held from a device without limit.
-    pub(crate) peak_reserved: u64,
+    /// Highest bytes held from a device without limit; of the recorded settings with garbage
+    /// collection under a cap: as recorded. Null when the run does not end, for a cap.
+    pub(crate) peak_reserved: Option<u64>,
     /// How much less that is than under the recorded settings; negative where it is more.
-    pub(crate) saved: i64,
+    pub(crate) saved: Option<i64>,
     /// The same as a share of 1.
-    pub(crate) saved_share: f64,
+    pub(crate) saved_share: Option<f64>,
     /// Calls that obtained memory from the device.
     pub(crate) device_allocs: u64,
     /// Calls that gave memory back to it.
     pub(crate) device_frees: u64,
-    /// Whether every request is served on the device; null when it is not known how much it has.
+    /// Whether every request is served on the device; null when it is not known, or not exactly
+    /// enough, how much it has.
     pub(crate) fits: Option<bool>,
     /// The request that fails on the device.
     pub(crate) oom: Option<OomV1>,
@@ -98,25 +100,50 @@ pub(crate) struct TrialV1 {
 }
 
 impl TrialV1 {
-    fn of(source: Source, trial: &Trial, recorded: &Trial) -> TrialV1 {
+    fn of(source: Source, trial: &Trial, room: &Room) -> TrialV1 {
         let counters = &trial.free.counters;
-        let before = recorded.free.counters.peak_reserved;
-        let saved = less(before, counters.peak_reserved);
         let failure = trial.on_device.as_ref().and_then(|outcome| outcome.failure.as_ref());
+        let ends = trial.free.failure.is_none();
         TrialV1 {
             conf: trial.settings.to_string(),
             is_recorded: false,
-            is_on_front: trial.is_on_front,
+            is_on_front: false,
             is_best: false,
-            peak_reserved: counters.peak_reserved,
-            saved,
-            saved_share: share(saved, before),
+            peak_reserved: ends.then_some(counters.peak_reserved),
+            saved: None,
+            saved_share: None,
             device_allocs: counters.device_allocs,
             device_frees: counters.device_frees,
-            fits: trial.fits(),
+            fits: room.fits(trial),
             oom: failure.map(|failure| source.oom(failure)),
             smallest_capacity: trial.smallest_capacity,
         }
+    }
+
+    /// What it costs: held bytes, and calls to the device.
+    fn cost(&self) -> Option<(u64, u64)> {
+        Some((self.peak_reserved?, self.device_allocs))
+    }
+
+    fn compare_with(&mut self, before: Option<u64>) {
+        let saved = before.zip(self.peak_reserved).map(|(before, after)| less(before, after));
+        self.saved = saved;
+        self.saved_share = saved.zip(before).map(|(saved, before)| share(saved, before));
+    }
+}
+
+/// How much the device is known to have.
+struct Room {
+    /// At least this: the most that it gave. The same as what was given on the command line, or told
+    /// by a failed request, where that is exact.
+    least: u64,
+}
+
+impl Room {
+    /// Whether a trial fits; `None` when it is not certain.
+    fn fits(&self, trial: &Trial) -> Option<bool> {
+        let needed = trial.smallest_capacity.unwrap_or(trial.free.counters.peak_reserved);
+        trial.fits().filter(|fits| !fits || needed <= self.least)
     }
 }
 
@@ -124,21 +151,33 @@ impl TrialV1 {
 pub fn tune(tuned: &Tuned) -> View {
     let Tuned { snapshot, device, recorded, tuning, .. } = *tuned;
     let source = Source { snapshot, device };
+    let read = ReadV1::of(snapshot, device, recorded);
+    let is_vague = !read.is_device_exact && available(tuned.capacity) == read.device;
+    let room = Room { least: if is_vague { read.granted } else { u64::MAX } };
     let mut trials: Vec<TrialV1> = Vec::with_capacity(tuning.trials.len());
     for (at, trial) in tuning.trials.iter().enumerate() {
-        let first = tuning.trials.first().unwrap_or(trial);
-        trials.push(TrialV1 {
-            is_recorded: at == 0,
-            is_best: tuning.best == Some(at),
-            ..TrialV1::of(source, trial, first)
-        });
+        let is_best = tuning.best == Some(at);
+        trials.push(TrialV1 { is_recorded: at == 0, is_best, ..TrialV1::of(source, trial, &room) });
     }
+    if let Some(first) = trials.first_mut().filter(|_| recorded.allowed.is_some()) {
+        // Collection under a cap that settings do not state: the recording itself is the trial.
+        let counters = &recorded.followed.counters;
+        first.peak_reserved = Some(counters.peak_reserved);
+        first.device_allocs = counters.device_allocs;
+        first.device_frees = counters.device_frees;
+    }
+    let before = trials.first().and_then(|first| first.peak_reserved);
+    trials.iter_mut().for_each(|trial| trial.compare_with(before));
+    mark_front(&mut trials);
     if let Some((_, others)) = trials.split_first_mut() {
-        others.sort_by_key(|trial| (trial.peak_reserved, trial.device_allocs));
+        others.sort_by_key(|trial| trial.cost().unwrap_or((u64::MAX, u64::MAX)));
     }
     let decided = verdict::decide(tuned, &trials);
+    if decided.recommendation.is_none() {
+        trials.iter_mut().for_each(|trial| trial.is_best = false);
+    }
     View::Tune(Box::new(TuneV1 {
-        read: ReadV1::of(snapshot, device, recorded),
+        read,
         divergence_event: recorded.followed.divergence.map(|divergence| divergence.event.0),
         capacity: available(tuned.capacity),
         need: NeedV1::of(tuning.need),
@@ -149,6 +188,20 @@ pub fn tune(tuned: &Tuned) -> View {
         trials,
         is_front_only: tuned.listed == Listed::Front,
     }))
+}
+
+/// Marks the trials that no other one beats: holds less with as few calls, or as little with fewer.
+fn mark_front(trials: &mut [TrialV1]) {
+    let costs: Vec<Option<(u64, u64)>> = trials.iter().map(TrialV1::cost).collect();
+    for (at, trial) in trials.iter_mut().enumerate() {
+        let Some(own) = trial.cost() else { continue };
+        let beats = |(other, cost): (usize, &Option<(u64, u64)>)| {
+            cost.is_some_and(|cost| {
+                cost.0 <= own.0 && cost.1 <= own.1 && (cost != own || other < at)
+            })
+        };
+        trial.is_on_front = !costs.iter().enumerate().any(beats);
+    }
 }
 
 /// A change as a share of what it changes.

@@ -5,25 +5,41 @@ use oomscope_model::Bytes;
 use super::super::section::{Cell, Column, Section, Shown, Table, column, grouped};
 use super::super::text::percent;
 use super::{TrialV1, TuneV1};
+use crate::layout::Tone;
 
 /// Characters of settings that a table of 80 columns has room for.
 const ROOM: usize = 30;
+/// The share of the device from which on live bytes fill it.
+const FULL: f64 = 0.97;
 
 impl TuneV1 {
     pub(in super::super) fn sections(&self) -> Vec<Section> {
         let mut sections = vec![Section::Headline(self.sentence.clone())];
+        // Lines to paste are pictures: those are never wrapped.
+        sections.extend(self.recommendation.as_ref().map(|best| {
+            Section::Picture(vec![vec![(Tone::Code, format!("  {}", best.line))]])
+        }));
         sections.push(Section::Facts(self.facts()));
         sections.push(Section::Table(self.table()));
-        let long: Vec<(String, String)> = self
-            .shown()
-            .filter(|trial| trial.conf.chars().count() > ROOM)
-            .map(|trial| (Bytes(trial.peak_reserved).to_string(), format!("`{}`", trial.conf)))
-            .collect();
-        if !long.is_empty() {
-            sections.push(Section::Reasons("Written out".to_owned(), long));
-        }
+        sections.extend(self.written_out().map(Section::Picture));
         sections.extend(self.notes().into_iter().map(Section::Note));
         sections
+    }
+
+    /// The settings that the table has no room for.
+    fn written_out(&self) -> Option<Vec<Vec<(Tone, String)>>> {
+        let long = self.shown().filter(|trial| trial.conf.chars().count() > ROOM);
+        let mut lines: Vec<Vec<(Tone, String)>> = long
+            .map(|trial| {
+                let peak = trial.peak_reserved.map_or("–".to_owned(), |it| Bytes(it).to_string());
+                vec![(Tone::Plain, format!("  {peak:>11}  ")), (Tone::Code, trial.conf.clone())]
+            })
+            .collect();
+        if lines.is_empty() {
+            return None;
+        }
+        lines.insert(0, vec![(Tone::Heading, "Written out".to_owned())]);
+        Some(lines)
     }
 
     fn shown(&self) -> impl Iterator<Item = &TrialV1> {
@@ -44,19 +60,15 @@ impl TuneV1 {
             format!("{live} live at once; {packed} by best fit in one space"),
         ));
         if let Some(best) = &self.recommendation {
-            facts.push(("use", format!("`{}`", best.line)));
+            if let Some(saved @ 1..) = best.saved {
+                let saved = Bytes(saved.unsigned_abs());
+                let share = best.saved_share.map_or(String::new(), percent);
+                facts.push(("saves", format!("{saved} of what is reserved ({share})")));
+            }
             let calls = grouped(best.device_allocs);
-            let mut gain = match best.saved {
-                saved @ 1.. => {
-                    let saved = Bytes(saved.unsigned_abs());
-                    format!("{saved} ({}) less reserved", percent(best.saved_share))
-                }
-                _ => "nothing on a device without limit".to_owned(),
-            };
-            gain.push_str(&format!(", for {calls} device allocations"));
-            facts.push(("it saves", gain));
+            facts.push(("costs", format!("{calls} device allocations")));
             if let Some(capacity) = best.smallest_capacity {
-                facts.push(("it runs in", format!("{} for the allocator", Bytes(capacity))));
+                facts.push(("runs in", format!("{} for the allocator", Bytes(capacity))));
             }
         }
         facts
@@ -89,9 +101,9 @@ impl TuneV1 {
         let rows = self.shown().map(|trial| {
             vec![
                 Cell::Text(name(trial)),
-                Cell::Bytes(Bytes(trial.peak_reserved)),
-                Cell::Change(trial.saved.saturating_neg()),
-                Cell::Share(trial.saved_share),
+                trial.peak_reserved.map_or(Cell::Unknown, |it| Cell::Bytes(Bytes(it))),
+                trial.saved.map_or(Cell::Unknown, |saved| Cell::Change(saved.saturating_neg())),
+                trial.saved_share.map_or(Cell::Unknown, Cell::Share),
                 Cell::Count(trial.device_allocs),
                 Cell::Count(trial.device_frees),
                 trial.smallest_capacity.map_or(Cell::Unknown, |it| Cell::Bytes(Bytes(it))),
@@ -102,9 +114,9 @@ impl TuneV1 {
             ]
         });
         let title = if self.is_front_only {
-            "Recorded, then what no other setting beats"
+            "Recorded, then what no other setting beats, on a device without limit"
         } else {
-            "All that was tried"
+            "All that was tried, on a device without limit"
         };
         Table { title: title.to_owned(), columns, rows: rows.collect(), left_out: None }
     }
@@ -117,6 +129,7 @@ impl TuneV1 {
                     .to_owned(),
             );
         }
+        notes.extend(self.close_call());
         if let Some(event) = self.divergence_event {
             notes.push(format!(
                 "the model parts from the recording at event {}: figures are estimates",
@@ -126,6 +139,22 @@ impl TuneV1 {
         notes.extend(self.read.uncertain.iter().cloned());
         notes.extend(self.read.faults.iter().map(|fault| fault.words()));
         notes
+    }
+}
+
+impl TuneV1 {
+    /// Whether what lives alone fills the device.
+    fn close_call(&self) -> Option<String> {
+        let (capacity, live) = (Bytes(self.capacity?), Bytes(self.need.live));
+        let share = live.share_of(capacity);
+        let is_close = self.recommendation.is_some() && (FULL..=1.0).contains(&share);
+        is_close.then(|| {
+            format!(
+                "what is live at once fills {} of the device: settings help for this request, \
+                 hardly for the next",
+                percent(share)
+            )
+        })
     }
 }
 

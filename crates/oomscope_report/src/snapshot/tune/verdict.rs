@@ -34,16 +34,18 @@ pub(crate) struct RecommendationV1 {
     /// What to put before the command: `PYTORCH_CUDA_ALLOC_CONF=...`.
     pub(crate) line: String,
     /// Highest reserved bytes that it saves; negative where it costs some and fits all the same.
-    pub(crate) saved: i64,
+    pub(crate) saved: Option<i64>,
     /// The same as a share of 1.
-    pub(crate) saved_share: f64,
+    pub(crate) saved_share: Option<f64>,
     /// Calls that obtain memory from the device.
     pub(crate) device_allocs: u64,
     /// Whether a request that failed when it was recorded would have been served; null when none
-    /// failed.
+    /// failed, or when it is not certain.
     pub(crate) avoids_failure: Option<bool>,
     /// The smallest capacity for the allocator at which every request is served.
     pub(crate) smallest_capacity: Option<u64>,
+    /// What the device has beyond that; null when it is not known.
+    pub(crate) spare: Option<u64>,
 }
 
 /// The settings that come closest to fitting.
@@ -68,7 +70,6 @@ pub(super) struct Decided {
 pub(super) fn decide(tuned: &Tuned, trials: &[TrialV1]) -> Decided {
     let device = tuned.capacity.map(|capacity| Bytes(capacity.available));
     let live = Bytes(tuned.tuning.need.live);
-    let closest = device.and_then(|device| closest(trials, device));
     let only =
         |verdict, sentence| Decided { verdict, sentence, recommendation: None, closest: None };
     if let Some(device) = device.filter(|device| live > *device) {
@@ -77,51 +78,60 @@ pub(super) fn decide(tuned: &Tuned, trials: &[TrialV1]) -> Decided {
         );
         return only(VerdictV1::Hopeless, sentence);
     }
-    if let Some(best) = trials.iter().find(|trial| trial.is_best) {
+    let best = trials.iter().find(|trial| trial.is_best && is_worth_it(trial, trials));
+    if let Some(best) = best {
         return recommended(tuned, trials, best);
     }
     if let (Some(device), true) = (device, trials.iter().all(|trial| trial.fits == Some(false))) {
+        let closest = closest(trials, device);
         let near = closest.as_ref().map(|closest| {
-            let conf = if closest.conf.is_empty() { "the defaults" } else { closest.conf.as_str() };
-            format!("; `{conf}` comes closest and lacks {}", Bytes(closest.missing))
+            let missing = Bytes(closest.missing);
+            match closest.conf.as_str() {
+                "" => format!("; the defaults come closest and lack {missing}"),
+                conf => format!("; `{conf}` comes closest and lacks {missing}"),
+            }
         });
         let sentence = format!(
-            "no setting that was tried fits into {device}, though only {live} are live at once{}",
+            "no setting that was tried fits into {device}: {live} are live at once{}",
             near.unwrap_or_default()
         );
         return Decided { closest, ..only(VerdictV1::NothingFits, sentence) };
     }
-    let peak = trials.first().map_or(Bytes::ZERO, |trial| Bytes(trial.peak_reserved));
+    let peak = trials.first().and_then(|trial| trial.peak_reserved).map_or(Bytes::ZERO, Bytes);
     let sentence = format!(
         "keep what you have: nothing that was tried saves more than 1 % of the {peak} reserved"
     );
     only(VerdictV1::Keep, sentence)
 }
 
+/// Whether a trial saves more than a hundredth, or surely fits where the recorded settings fail.
+fn is_worth_it(best: &TrialV1, trials: &[TrialV1]) -> bool {
+    let recorded_fails = trials.first().is_some_and(|trial| trial.fits == Some(false));
+    best.saved_share.is_some_and(|share| share > 0.01)
+        || (recorded_fails && best.fits == Some(true))
+}
+
 fn recommended(tuned: &Tuned, trials: &[TrialV1], best: &TrialV1) -> Decided {
     let outcome = tuned.tuning.best.and_then(|best| tuned.tuning.trials.get(best));
     let outcome = outcome.map(|trial| trial.on_device.as_ref().unwrap_or(&trial.free));
-    let avoided = outcome.map_or(0, |outcome| outcome.avoided);
-    let survived = outcome.map_or(0, |outcome| outcome.survived);
+    let (avoided, survived) = outcome.map_or((0, 0), |outcome| (outcome.avoided, outcome.survived));
     let has_failed = avoided > 0 || survived > 0;
-    let avoids_failure = has_failed.then_some(avoided > 0 && best.fits != Some(false));
-    let peak = Bytes(best.peak_reserved);
-    let gain = match best.saved {
-        saved @ 1.. => {
-            let saved = Bytes(saved.unsigned_abs());
-            format!("saves {saved} of the reserved memory ({})", percent(best.saved_share))
-        }
-        _ => format!("reserves {peak} where it has room"),
-    };
+    let avoids_failure = best.fits.filter(|_| has_failed).map(|fits| fits && avoided > 0);
     let recorded_fails = trials.first().is_some_and(|trial| trial.fits == Some(false));
-    let also = match (avoids_failure, recorded_fails) {
-        (Some(true), _) => ", and the request that failed is served",
-        (_, true) => ", and the run fits",
-        _ => "",
+    let device = tuned.capacity.map(|capacity| Bytes(capacity.available));
+    let spare = device.filter(|_| best.fits == Some(true)).zip(best.smallest_capacity);
+    let spare = spare.and_then(|(device, least)| device.checked_sub(Bytes(least)));
+    let also = match (avoids_failure, recorded_fails, spare) {
+        (Some(true), _, Some(spare)) => {
+            format!(", and the request that failed is served, with {spare} to spare")
+        }
+        (Some(true), ..) => ", and the request that failed is served".to_owned(),
+        (_, true, Some(spare)) => format!(", and the run fits, with {spare} to spare"),
+        _ => String::new(),
     };
     Decided {
         verdict: VerdictV1::Use,
-        sentence: format!("`{}` {gain}{also}", line(&best.conf)),
+        sentence: format!("{}{also}", gain(trials, best)),
         recommendation: Some(RecommendationV1 {
             conf: best.conf.clone(),
             line: line(&best.conf),
@@ -130,9 +140,20 @@ fn recommended(tuned: &Tuned, trials: &[TrialV1], best: &TrialV1) -> Decided {
             device_allocs: best.device_allocs,
             avoids_failure,
             smallest_capacity: best.smallest_capacity,
+            spare: spare.map(|spare| spare.0),
         }),
         closest: None,
     }
+}
+
+/// `other settings hold 5.79 GiB at most, where those recorded take 8.20 GiB (29.4 % less)`.
+fn gain(trials: &[TrialV1], best: &TrialV1) -> String {
+    let peak = |trial: &TrialV1| trial.peak_reserved.map_or(Bytes::ZERO, Bytes);
+    let (before, after) = (trials.first().map_or(Bytes::ZERO, peak), peak(best));
+    let share = best.saved_share.filter(|share| *share > 0.0);
+    let share = share.map(|share| format!(" ({} less)", percent(share))).unwrap_or_default();
+    let what = if best.conf.is_empty() { "the defaults" } else { "other settings" };
+    format!("{what} hold {after} at most, where those recorded take {before}{share}")
 }
 
 /// The trial that needs the least, of those that need more than the device has.
