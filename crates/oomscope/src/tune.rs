@@ -22,7 +22,7 @@ pub(crate) struct TuneArguments {
     pub(crate) source: SourceArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
-    /// List all settings that were tried.
+    /// List all settings that were tried, as CSV and JSON do.
     #[arg(long)]
     pub(crate) all: bool,
     /// How to print it.
@@ -46,13 +46,14 @@ fn entry(arguments: &TuneArguments) -> Result<Entry, Problem> {
     let asked = arguments.device.capacity().map_err(|what| of_option("--capacity", what, None))?;
     let Source { loaded, device, recorded } = arguments.source.open()?;
     let tuning = tune_recorded(&recorded, asked);
+    let is_whole = arguments.all || arguments.format == TableFormat::Csv;
     let view = report::tune(&Tuned {
         snapshot: &loaded.snapshot,
         device,
         recorded: &recorded,
         capacity: asked.or_else(|| recorded_capacity(&recorded)),
         tuning: &tuning,
-        listed: if arguments.all { Listed::All } else { Listed::Front },
+        listed: if is_whole { Listed::All } else { Listed::Front },
     });
     Ok(Entry::new(&loaded.name, device, view).with_damage(&loaded.snapshot.problems))
 }

@@ -1,7 +1,7 @@
 //! The recording that `replay` and `tune` are of: a file, one device of it, its trace.
 
 use clap::Args;
-use oomscope_allocator::Release;
+use oomscope_allocator::{Release, ReleaseError};
 use oomscope_diagnose::replay::{Recorded, follow_recorded};
 use oomscope_model::{DeviceId, EventKind, Problem};
 use oomscope_snapshot::Snapshot;
@@ -90,7 +90,7 @@ const OLDEST: Release = Release { major: 2, minor: 0 };
 
 /// A release as the command line has it.
 pub(crate) fn release(text: &str) -> Result<Release, String> {
-    let release: Release = text.parse().map_err(|error| format!("{error}"))?;
+    let release: Release = text.parse().map_err(|error: ReleaseError| error.to_string())?;
     if release < OLDEST || release.major > OLDEST.major {
         return Err(format!("the model knows PyTorch {OLDEST} to {}", Release::NEWEST));
     }

@@ -63,12 +63,7 @@ impl FaultV1 {
     pub(crate) fn words(&self) -> String {
         let first =
             self.first_event.map(|event| format!(", first at event {}", grouped(event.into())));
-        format!(
-            "{} {}{}",
-            grouped(self.count),
-            self.what,
-            first.unwrap_or_default()
-        )
+        format!("{} {}{}", grouped(self.count), self.what, first.unwrap_or_default())
     }
 }
 

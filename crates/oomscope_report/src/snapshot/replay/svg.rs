@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::svg::{Anchor, MARGIN, headings, text};
+use super::super::svg::{Anchor, MARGIN, headings, shortened, text};
 use super::super::svg_timeline::{HEIGHT, LEFT, Plot};
 use super::ReplayV1;
 
@@ -23,7 +23,12 @@ pub(in super::super) fn draw(body: &mut String, top: f64, view: &ReplayV1, headi
     let changed = view.changed.as_ref().and_then(|changed| changed.oom.as_ref());
     let failures: Vec<_> = view.recorded.oom.iter().chain(changed).collect();
     let timeline = view.timeline(series, &failures);
-    let plot_top = top + headings(body, top, heading, &view.headline()) + 20.0;
+    let conf = view.changed.as_ref().map(|changed| match changed.conf.as_str() {
+        "" => "the defaults: ".to_owned(),
+        conf => format!("{}: ", shortened(conf, 60)),
+    });
+    let headline = format!("{}{}", conf.unwrap_or_default(), view.headline());
+    let plot_top = top + headings(body, top, heading, &headline) + 20.0;
     let plot = Plot { top: plot_top, most: curve.most().max(1), buckets: curve.event.len() };
     plot.grid(body);
     plot.area(body, &curve.recorded.reserved, None, "cached", "reserved as recorded");

@@ -3,7 +3,7 @@
 mod sections;
 mod verdict;
 
-use oomscope_allocator::{Capacity, Trial, Tuning};
+use oomscope_allocator::{Capacity, Release, Settings, Trial, Tuning};
 use oomscope_diagnose::replay::Recorded;
 use oomscope_model::{Bytes, DeviceId};
 use oomscope_snapshot::Snapshot;
@@ -151,7 +151,7 @@ impl Room {
 pub fn tune(tuned: &Tuned) -> View {
     let Tuned { snapshot, device, recorded, tuning, .. } = *tuned;
     let source = Source { snapshot, device };
-    let read = ReadV1::of(snapshot, device, recorded);
+    let mut read = ReadV1::of(snapshot, device, recorded);
     let is_vague = !read.is_device_exact && available(tuned.capacity) == read.device;
     let room = Room { least: if is_vague { read.granted } else { u64::MAX } };
     let mut trials: Vec<TrialV1> = Vec::with_capacity(tuning.trials.len());
@@ -176,6 +176,8 @@ pub fn tune(tuned: &Tuned) -> View {
     if decided.recommendation.is_none() {
         trials.iter_mut().for_each(|trial| trial.is_best = false);
     }
+    let best = decided.recommendation.as_ref();
+    read.uncertain.extend(best.and_then(|best| too_new(recorded, snapshot, &best.conf)));
     View::Tune(Box::new(TuneV1 {
         read,
         divergence_event: recorded.followed.divergence.map(|divergence| divergence.event.0),
@@ -188,6 +190,15 @@ pub fn tune(tuned: &Tuned) -> View {
         trials,
         is_front_only: tuned.listed == Listed::Front,
     }))
+}
+
+/// Whether the oldest release that may have written the file refuses settings, in words.
+fn too_new(recorded: &Recorded, snapshot: &Snapshot, conf: &str) -> Option<String> {
+    let oldest: Release = snapshot.torch_version?.split(' ').next()?.parse().ok()?;
+    let error = Settings::parse(conf, oldest).err().filter(|_| !recorded.is_release_given)?;
+    Some(format!(
+        "the file may be of PyTorch {oldest}: there {error}; `--version` names the release"
+    ))
 }
 
 /// Marks the trials that no other one beats: holds less with as few calls, or as little with fewer.

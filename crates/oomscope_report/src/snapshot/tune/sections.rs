@@ -16,9 +16,11 @@ impl TuneV1 {
     pub(in super::super) fn sections(&self) -> Vec<Section> {
         let mut sections = vec![Section::Headline(self.sentence.clone())];
         // Lines to paste are pictures: those are never wrapped.
-        sections.extend(self.recommendation.as_ref().map(|best| {
-            Section::Picture(vec![vec![(Tone::Code, format!("  {}", best.line))]])
-        }));
+        sections.extend(
+            self.recommendation
+                .as_ref()
+                .map(|best| Section::Picture(vec![vec![(Tone::Code, format!("  {}", best.line))]])),
+        );
         sections.push(Section::Facts(self.facts()));
         sections.push(Section::Table(self.table()));
         sections.extend(self.written_out().map(Section::Picture));
@@ -60,11 +62,6 @@ impl TuneV1 {
             format!("{live} live at once; {packed} by best fit in one space"),
         ));
         if let Some(best) = &self.recommendation {
-            if let Some(saved @ 1..) = best.saved {
-                let saved = Bytes(saved.unsigned_abs());
-                let share = best.saved_share.map_or(String::new(), percent);
-                facts.push(("saves", format!("{saved} of what is reserved ({share})")));
-            }
             let calls = grouped(best.device_allocs);
             facts.push(("costs", format!("{calls} device allocations")));
             if let Some(capacity) = best.smallest_capacity {
@@ -88,6 +85,7 @@ impl TuneV1 {
             in_files("recorded"),
             in_files("front"),
             in_files("best"),
+            in_files("conf"),
         ];
         let knows_fit = self.trials.iter().any(|trial| trial.fits.is_some());
         columns.insert(
@@ -111,6 +109,7 @@ impl TuneV1 {
                 yes(trial.is_recorded),
                 yes(trial.is_on_front),
                 yes(trial.is_best),
+                Cell::Text(trial.conf.clone()),
             ]
         });
         let title = if self.is_front_only {

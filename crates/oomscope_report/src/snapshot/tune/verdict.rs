@@ -131,7 +131,7 @@ fn recommended(tuned: &Tuned, trials: &[TrialV1], best: &TrialV1) -> Decided {
     };
     Decided {
         verdict: VerdictV1::Use,
-        sentence: format!("{}{also}", gain(trials, best)),
+        sentence: format!("{}{also}", gain(best)),
         recommendation: Some(RecommendationV1 {
             conf: best.conf.clone(),
             line: line(&best.conf),
@@ -146,14 +146,18 @@ fn recommended(tuned: &Tuned, trials: &[TrialV1], best: &TrialV1) -> Decided {
     }
 }
 
-/// `other settings hold 5.79 GiB at most, where those recorded take 8.20 GiB (29.4 % less)`.
-fn gain(trials: &[TrialV1], best: &TrialV1) -> String {
-    let peak = |trial: &TrialV1| trial.peak_reserved.map_or(Bytes::ZERO, Bytes);
-    let (before, after) = (trials.first().map_or(Bytes::ZERO, peak), peak(best));
-    let share = best.saved_share.filter(|share| *share > 0.0);
-    let share = share.map(|share| format!(" ({} less)", percent(share))).unwrap_or_default();
+/// `other settings hold 5.79 GiB at most, 2.41 GiB (29.4 %) less than those recorded`.
+fn gain(best: &TrialV1) -> String {
     let what = if best.conf.is_empty() { "the defaults" } else { "other settings" };
-    format!("{what} hold {after} at most, where those recorded take {before}{share}")
+    let peak = best.peak_reserved.map_or(Bytes::ZERO, Bytes);
+    let change = match (best.saved, best.saved_share) {
+        (Some(saved @ 1..), Some(share)) => {
+            format!("{} ({}) less than", Bytes(saved.unsigned_abs()), percent(share))
+        }
+        (Some(cost), _) if cost < 0 => format!("{} more than", Bytes(cost.unsigned_abs())),
+        _ => "as much as".to_owned(),
+    };
+    format!("{what} hold {peak} at most, {change} those recorded")
 }
 
 /// The trial that needs the least, of those that need more than the device has.
