@@ -139,7 +139,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
         (&["--capacity", "0"], "nothing is left"),
         (&["--capacity", "1GiB", "--context", "600MiB", "--others", "600MiB"], "nothing is left"),
         (&["--capacity", "lots"], "`lots` is no size"),
-        (&["--capacity", "-1GiB"], "no size"),
+        (&["--capacity=-1GiB"], "no size"),
         (&["--capacity", "99999999999GiB"], "more than any device has"),
         (&["--context", "1GiB"], "--capacity"),
         (&["--memory-fraction", "0"], "no share"),
