@@ -26,7 +26,7 @@ pub(crate) struct TuneArguments {
     #[arg(long)]
     pub(crate) all: bool,
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    #[arg(long, value_enum, default_value_t = TableFormat::Text, help_heading = "Output")]
     pub(crate) format: TableFormat,
     #[command(flatten)]
     pub(crate) output: OutputArguments,

@@ -36,7 +36,7 @@ pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = PictureFormat::Text)]
+    #[arg(long, value_enum, default_value_t = PictureFormat::Text, help_heading = "Output")]
     pub(crate) format: PictureFormat,
     #[command(flatten)]
     pub(crate) output: OutputArguments,

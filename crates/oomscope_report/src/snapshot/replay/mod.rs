@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::View;
 use curve::CurveV1;
 use divergence::DivergenceV1;
-pub(super) use read::ReadV1;
+pub(super) use read::{FaultV1, ReadV1};
 pub(super) use run::{NeedV1, OomV1, RunV1, Source, available, is_rough};
 pub(super) use svg::draw;
 

@@ -181,11 +181,7 @@ fn uncertain(snapshot: &Snapshot, recorded: &Recorded) -> Vec<String> {
              by one were used"
         ));
     } else if snapshot.settings.conf.is_none() {
-        uncertain.push(
-            "the file does not state the settings: the values that it does state were used, the \
-             defaults for the rest"
-                .to_owned(),
-        );
+        uncertain.push("the file does not state the settings: the defaults were used".to_owned());
     }
     if snapshot.lost_tail {
         uncertain.push("the file ends inside its trace: what came last is missing".to_owned());

@@ -58,10 +58,11 @@ impl ReplayV1 {
     fn savings(&self, changed: &RunV1) -> String {
         let (before, after) = (Bytes(self.recorded.peak_reserved), Bytes(changed.peak_reserved));
         match (before.checked_sub(after), after.checked_sub(before)) {
-            (Some(Bytes::ZERO), _) => String::new(),
-            (Some(saved), _) => format!(", {saved} less ({})", percent(saved.share_of(before))),
+            (Some(saved), _) if saved > Bytes::ZERO => {
+                format!(", {saved} less ({})", percent(saved.share_of(before)))
+            }
             (None, Some(cost)) => format!(", {cost} more ({})", percent(cost.share_of(before))),
-            (None, None) => String::new(),
+            _ => String::new(),
         }
     }
 

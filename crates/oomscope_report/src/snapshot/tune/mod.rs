@@ -167,14 +167,18 @@ pub fn tune(tuned: &Tuned) -> View {
         first.device_frees = counters.device_frees;
     }
     let before = trials.first().and_then(|first| first.peak_reserved);
-    trials.iter_mut().for_each(|trial| trial.compare_with(before));
+    for trial in &mut trials {
+        trial.compare_with(before);
+    }
     mark_front(&mut trials);
     if let Some((_, others)) = trials.split_first_mut() {
         others.sort_by_key(|trial| trial.cost().unwrap_or((u64::MAX, u64::MAX)));
     }
     let decided = verdict::decide(tuned, &trials);
     if decided.recommendation.is_none() {
-        trials.iter_mut().for_each(|trial| trial.is_best = false);
+        for trial in &mut trials {
+            trial.is_best = false;
+        }
     }
     let best = decided.recommendation.as_ref();
     read.uncertain.extend(best.and_then(|best| too_new(recorded, snapshot, &best.conf)));

@@ -2,6 +2,7 @@
 
 use oomscope_model::Bytes;
 
+use super::super::replay::FaultV1;
 use super::super::section::{Cell, Column, Section, Shown, Table, column, grouped};
 use super::super::text::percent;
 use super::{TrialV1, TuneV1};
@@ -136,7 +137,7 @@ impl TuneV1 {
             ));
         }
         notes.extend(self.read.uncertain.iter().cloned());
-        notes.extend(self.read.faults.iter().map(|fault| fault.words()));
+        notes.extend(self.read.faults.iter().map(FaultV1::words));
         notes
     }
 }
