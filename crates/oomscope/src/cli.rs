@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::replay::ReplayArguments;
 use crate::snapshot::arguments::SnapshotVerb;
+use crate::tune::TuneArguments;
 
 /// Finds why a PyTorch program ran out of GPU memory, and proves the fix.
 #[derive(Parser)]
@@ -33,6 +35,22 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Box<SnapshotVerb>,
     },
+    /// Run a recorded program through a model of PyTorch's allocator, as it was or under a change.
+    ///
+    /// Without a change: does the model decide as PyTorch did, event by event? With other settings
+    /// (`--conf`), another device (`--capacity`), a cap (`--memory-fraction`) or another release
+    /// (`--to-version`): how much would be held, and would it fit?
+    ///
+    /// Exit code: 0 the run fits (without a change: the model agrees with the recording), 1 it ends
+    /// out of memory (it does not agree), 2 nothing could be read.
+    Replay(Box<ReplayArguments>),
+    /// Find the allocator settings under which a recorded program holds the least memory.
+    ///
+    /// Tries the settings that documentation and issues recommend, and their combinations, and says
+    /// which to use, what they save, and on how small a device the program runs under each.
+    ///
+    /// Exit code: 0, also when nothing helps; 2 nothing could be read.
+    Tune(Box<TuneArguments>),
     /// Print the page of a cause or a rule.
     Explain(ExplainArguments),
 }

@@ -8,7 +8,9 @@ mod input;
 mod live;
 mod output;
 mod progress;
+mod replay;
 mod snapshot;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let result = match &cli.verb {
         Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
         Verb::Snapshot { verb } => snapshot::run(verb, cli.color),
+        Verb::Replay(arguments) => replay::run(arguments, cli.color),
+        Verb::Tune(arguments) => tune::run(arguments, cli.color),
         Verb::Explain(arguments) => explain::run(arguments, cli.color),
     };
     match result {

@@ -37,16 +37,16 @@ fn console_sessions_show_what_the_binary_prints() {
 }
 
 /// What the pages draw.
-const PICTURES: [(&str, &str); 2] = [
-    ("timeline.svg", "timeline examples/retained_graph/snapshot.pickle --by category"),
-    ("segments.svg", "segments examples/fragmentation/snapshot.pickle --limit 16"),
+const PICTURES: [(&str, &str); 3] = [
+    ("timeline.svg", "snapshot timeline examples/retained_graph/snapshot.pickle --by category"),
+    ("segments.svg", "snapshot segments examples/fragmentation/snapshot.pickle --limit 16"),
+    ("replay.svg", "replay examples/fragmentation/snapshot.pickle --conf expandable_segments:True"),
 ];
 
 #[test]
 fn pictures_are_what_the_binary_draws() {
     for (file, command) in PICTURES {
-        let mut arguments = vec!["snapshot"];
-        arguments.extend(command.split(' '));
+        let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.extend(["--format", "svg"]);
         let fresh = String::from_utf8(common::oomscope(&arguments).stdout).expect("text");
         let path = common::root().join("docs").join(file);

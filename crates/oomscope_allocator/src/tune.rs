@@ -99,14 +99,17 @@ pub fn trials(
     trials
 }
 
-/// Trials that no other one beats.
+/// Trials that no other one beats. A run that a cap of the settings ends holds little because it is
+/// short: it is on no front.
 fn mark_front(trials: &mut [Trial]) {
-    let costs: Vec<(u64, u64)> = trials.iter().map(cost).collect();
+    let cost_of_whole = |trial: &Trial| trial.free.failure.is_none().then(|| cost(trial));
+    let costs: Vec<Option<(u64, u64)>> = trials.iter().map(cost_of_whole).collect();
     for at in 0..trials.len() {
-        let (reserved, calls) = costs[at];
-        let beats = |(other, cost): (usize, &(u64, u64))| {
-            let no_worse = cost.0 <= reserved && cost.1 <= calls;
-            no_worse && ((cost.0, cost.1) != (reserved, calls) || other < at)
+        let Some((reserved, calls)) = costs[at] else { continue };
+        let beats = |(other, cost): (usize, &Option<(u64, u64)>)| {
+            let no_worse = |cost: &(u64, u64)| cost.0 <= reserved && cost.1 <= calls;
+            let is_other = |cost: &(u64, u64)| *cost != (reserved, calls) || other < at;
+            cost.as_ref().is_some_and(|cost| no_worse(cost) && is_other(cost))
         };
         trials[at].is_on_front = !costs.iter().enumerate().any(beats);
     }

@@ -9,14 +9,14 @@ mod fragmentation;
 mod leaks;
 mod lifetimes;
 mod live;
-mod load;
+pub(crate) mod load;
 mod origin;
 mod parallel;
 mod segments;
 mod stacks;
 mod summary;
-mod timeline;
-mod views;
+pub(crate) mod timeline;
+pub(crate) mod views;
 mod write;
 
 use std::process::ExitCode;

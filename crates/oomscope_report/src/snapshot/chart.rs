@@ -7,7 +7,7 @@ use crate::TextStyle;
 use crate::layout::Tone;
 
 /// A line of toned text.
-type Line = Vec<(Tone, String)>;
+pub(super) type Line = Vec<(Tone, String)>;
 
 /// Columns of the labels at the left, the axis included.
 const GUTTER: usize = 13;
@@ -175,8 +175,36 @@ fn spread(values: &[u64], columns: usize, pick: fn(u64, u64) -> u64) -> Vec<u64>
     (0..columns).map(of).collect()
 }
 
+/// One counter below another, both up to `top`.
+pub(super) fn two_layers(
+    view: &TimelineV1,
+    key: Line,
+    [lower, upper]: [&[u64]; 2],
+    top: u64,
+) -> Vec<Line> {
+    let columns = TextStyle::default().columns() - GUTTER - 1;
+    let most = |values: &[u64]| spread(values, columns, u64::max);
+    let layers = [
+        Layer { tone: Tone::Bar, fill: '█', tops: most(lower) },
+        Layer { tone: Tone::Faint, fill: '░', tops: most(upper) },
+    ];
+    chart_to(view, key, &layers, TALL, columns, top)
+}
+
 fn chart(view: &TimelineV1, key: Line, layers: &[Layer], rows: usize, columns: usize) -> Vec<Line> {
     let top = layers.iter().flat_map(|layer| &layer.tops).copied().max().unwrap_or(0);
+    chart_to(view, key, layers, rows, columns, top)
+}
+
+/// A chart whose highest row stands for `top`.
+fn chart_to(
+    view: &TimelineV1,
+    key: Line,
+    layers: &[Layer],
+    rows: usize,
+    columns: usize,
+    top: u64,
+) -> Vec<Line> {
     let mut lines = vec![key];
     for row in (0..rows).rev() {
         let label = match row {

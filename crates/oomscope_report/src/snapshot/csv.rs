@@ -61,7 +61,7 @@ fn text(cell: &Cell) -> String {
     match cell {
         Cell::Unknown => String::new(),
         Cell::Bytes(bytes) => bytes.0.to_string(),
-        Cell::Change(change) => change.to_string(),
+        Cell::Change(change) | Cell::More(change) => change.to_string(),
         Cell::Micros(micros) => micros.to_string(),
         Cell::Count(count) => count.to_string(),
         Cell::Share(number) | Cell::Bar(number) | Cell::Number(number) => format!("{number:.6}"),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Entry;
-use super::section::{Cell, Section, Shown, Table, change, duration, grouped};
+use super::section::{Cell, Section, Shown, Table, change, duration, grouped, more};
 use super::text::percent;
 use crate::Charset;
 use crate::clean::clean;
@@ -76,6 +76,7 @@ fn text(cell: &Cell) -> String {
         Cell::Change(bytes) => change(*bytes),
         Cell::Micros(micros) => duration(*micros),
         Cell::Count(count) => grouped(*count),
+        Cell::More(count) => more(*count),
         Cell::Share(share) | Cell::Bar(share) => percent(*share),
         Cell::Number(number) => format!("{number:.2}"),
         Cell::Text(text) | Cell::Calls(text) => inline(text),

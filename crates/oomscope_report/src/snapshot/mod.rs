@@ -10,6 +10,7 @@ mod leaks;
 mod lifetimes;
 mod live;
 mod markdown;
+mod replay;
 mod section;
 mod segments;
 mod stacks;
@@ -20,6 +21,7 @@ mod svg_timeline;
 mod text;
 mod timeline;
 mod timeline_csv;
+mod tune;
 mod wire;
 
 use std::io::{self, Write};
@@ -52,11 +54,15 @@ use leaks::LeaksV1;
 pub use leaks::leaks;
 use lifetimes::LifetimesV1;
 use live::LiveV1;
+use replay::ReplayV1;
+pub use replay::{Replayed, replay};
 use section::Section;
 use segments::SegmentsV1;
 use stacks::StacksV1;
 use summary::SummaryV1;
 use timeline::TimelineV1;
+use tune::TuneV1;
+pub use tune::{Listed, Tuned, tune};
 
 /// The version of this format: minor when fields are added, major when one changes.
 const SCHEMA_VERSION: &str = "1.0";
@@ -86,6 +92,10 @@ pub enum View {
     Timeline(Box<TimelineV1>),
     /// `segments`.
     Segments(Box<SegmentsV1>),
+    /// `oomscope replay`.
+    Replay(Box<ReplayV1>),
+    /// `oomscope tune`.
+    Tune(Box<TuneV1>),
 }
 
 impl View {
@@ -101,6 +111,8 @@ impl View {
             View::Lifetimes(view) => view.sections(),
             View::Timeline(view) => view.sections(),
             View::Segments(view) => view.sections(),
+            View::Replay(view) => view.sections(),
+            View::Tune(view) => view.sections(),
         }
     }
 }
@@ -139,6 +151,11 @@ impl Entry {
     /// Whether it is of leaks, and memory grows.
     pub fn finds_growth(&self) -> bool {
         matches!(&self.view, View::Leaks(view) if view.is_growing())
+    }
+
+    /// Whether it is of a replay that does not fit, or does not agree with the recording.
+    pub fn finds_misfit(&self) -> bool {
+        matches!(&self.view, View::Replay(view) if view.finds_something())
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) enum Cell {
     /// Microseconds.
     Micros(u64),
     Count(u64),
+    /// A count more, or fewer.
+    More(i64),
     /// A share of 1.
     Share(f64),
     /// A share of 1, drawn.
@@ -84,6 +86,7 @@ impl Cell {
                 | Cell::Change(_)
                 | Cell::Micros(_)
                 | Cell::Count(_)
+                | Cell::More(_)
                 | Cell::Share(_)
                 | Cell::Number(_)
         )
@@ -111,6 +114,16 @@ pub(crate) fn change(bytes: i64) -> String {
         _ => "+",
     };
     format!("{sign}{}", Bytes(bytes.unsigned_abs()))
+}
+
+/// `+1,024`.
+pub(crate) fn more(count: i64) -> String {
+    let sign = match count.signum() {
+        -1 => "-",
+        0 => "",
+        _ => "+",
+    };
+    format!("{sign}{}", grouped(count.unsigned_abs()))
 }
 
 /// Microseconds as a reader says them: `417 us`, `1.20 ms`, `3.46 s`, `2 min 5 s`.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::{Entry, View, svg_map, svg_timeline};
+use super::{Entry, View, replay, svg_map, svg_timeline};
 use crate::Charset;
 use crate::clean::clean;
 
@@ -30,7 +30,7 @@ text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 .cached{fill:#9198a1;fill-opacity:.18}.oom{stroke:#ff7b72}.mark{stroke:#e6edf3}\
 .free{fill:#21262d}.hover{fill:#fff}.edge{stroke:#0d1117}}";
 
-/// Writes one picture with all views that can be drawn: timelines and memory maps.
+/// Writes one picture with all views that can be drawn: timelines, memory maps, replays.
 pub fn render_svg(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     let mut body = String::new();
     let mut height = MARGIN;
@@ -38,6 +38,7 @@ pub fn render_svg(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
         let drawn = match &entry.view {
             View::Timeline(view) => svg_timeline::draw(&mut body, height, view, &heading(entry)),
             View::Segments(view) => svg_map::draw(&mut body, height, view, &heading(entry)),
+            View::Replay(view) => replay::draw(&mut body, height, view, &heading(entry)),
             _ => 0.0,
         };
         height += drawn;

@@ -11,9 +11,9 @@ use super::svg_map::category_class;
 use super::timeline::{SeriesV1, TimelineV1};
 
 /// The plot's left and right edges, and its height.
-const LEFT: f64 = 96.0;
+pub(super) const LEFT: f64 = 96.0;
 const RIGHT: f64 = WIDTH - MARGIN;
-const HEIGHT: f64 = 300.0;
+pub(super) const HEIGHT: f64 = 300.0;
 /// Buckets that get a tooltip of their own.
 const SLICES: usize = 240;
 
@@ -86,10 +86,12 @@ fn most(view: &TimelineV1) -> u64 {
     counters.max(stacked).unwrap_or(0).max(1)
 }
 
-struct Plot {
-    top: f64,
-    most: u64,
-    buckets: usize,
+/// Where counters over events are drawn.
+pub(super) struct Plot {
+    pub(super) top: f64,
+    /// The highest of what is drawn.
+    pub(super) most: u64,
+    pub(super) buckets: usize,
 }
 
 impl Plot {
@@ -103,7 +105,7 @@ impl Plot {
     }
 
     /// Lines at round figures: a power of two apart.
-    fn grid(&self, body: &mut String) {
+    pub(super) fn grid(&self, body: &mut String) {
         let step = (self.most / 7).max(1).checked_next_power_of_two().unwrap_or(u64::MAX);
         for bytes in (0..).map(|index: u64| index.saturating_mul(step)) {
             let y = self.y(bytes);
@@ -134,7 +136,7 @@ impl Plot {
         path
     }
 
-    fn area(
+    pub(super) fn area(
         &self,
         body: &mut String,
         tops: &[u64],
@@ -163,11 +165,11 @@ impl Plot {
             writeln!(body, "<path class=\"{class}\" d=\"{path}\"><title>{title}</title></path>");
     }
 
-    fn line(&self, body: &mut String, values: &[u64], class: &str) {
+    pub(super) fn line(&self, body: &mut String, values: &[u64], class: &str) {
         let _ = writeln!(body, "<path class=\"{class}\" d=\"M{}\"/>", self.steps(values));
     }
 
-    fn stroked(&self, body: &mut String, values: &[u64], colour: &str, title: &str) {
+    pub(super) fn stroked(&self, body: &mut String, values: &[u64], colour: &str, title: &str) {
         let _ = writeln!(
             body,
             "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.4\" d=\"M{}\">\
@@ -198,7 +200,7 @@ impl Plot {
     }
 
     /// Invisible columns that say what they stand for.
-    fn slices(&self, body: &mut String, view: &TimelineV1) {
+    pub(super) fn slices(&self, body: &mut String, view: &TimelineV1) {
         let slices = self.buckets.min(SLICES);
         for slice in 0..slices {
             let (start, end) = (slice * self.buckets / slices, (slice + 1) * self.buckets / slices);
@@ -223,7 +225,7 @@ impl Plot {
         }
     }
 
-    fn marks(&self, body: &mut String, view: &TimelineV1) {
+    pub(super) fn marks(&self, body: &mut String, view: &TimelineV1) {
         let mut taken: Vec<(f64, f64)> = Vec::new();
         for mark in view.marks() {
             let bucket = view.bucket_of(mark.event);
@@ -249,7 +251,7 @@ impl Plot {
     }
 
     /// Round figures under the axis.
-    fn ticks(&self, body: &mut String, view: &TimelineV1) {
+    pub(super) fn ticks(&self, body: &mut String, view: &TimelineV1) {
         let starts = view.buckets.start_us.as_deref().filter(|_| view.axis == "time");
         let (start, end) = match (starts.and_then(<[u64]>::first), view.end_us) {
             (Some(&start), Some(end)) => (start, end),

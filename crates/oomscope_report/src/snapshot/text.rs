@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Entry;
-use super::section::{Cell, Section, Shown, Table, change, duration, grouped};
+use super::section::{Cell, Section, Shown, Table, change, duration, grouped, more};
 use crate::TextStyle;
 use crate::layout::{Span, Tone, bar, gap, write_line, write_wrapped};
 use crate::root::{below, folder_of_all};
@@ -173,6 +173,7 @@ fn span(style: TextStyle, cell: &Cell, folder: &str) -> Span {
         }
         Cell::Micros(micros) => style.span(Tone::Plain, &duration(*micros)),
         Cell::Count(count) => style.span(Tone::Plain, &grouped(*count)),
+        Cell::More(count) => style.span(Tone::Plain, &more(*count)),
         Cell::Share(share) => style.span(Tone::Plain, &percent(*share)),
         Cell::Bar(share) => bar(style, *share, BAR),
         Cell::Number(number) => style.span(Tone::Plain, &format!("{number:.2}")),
