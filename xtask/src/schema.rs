@@ -9,9 +9,10 @@ use crate::Mode;
 
 type Schema = (&'static str, fn() -> String);
 
-const SCHEMAS: [Schema; 2] = [
+const SCHEMAS: [Schema; 3] = [
     ("schema/diagnosis.schema.json", oomscope_report::json_schema),
     ("schema/snapshot.schema.json", oomscope_report::snapshot::json_schema),
+    ("schema/replay.schema.json", oomscope_report::snapshot::run_json_schema),
 ];
 
 /// Writes the schemas, or fails when a committed one is stale.

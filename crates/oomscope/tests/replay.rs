@@ -22,7 +22,7 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     all.extend(["--format", "json"]);
     let output = common::oomscope(&all);
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    (output.status.code().expect("it ends"), document["results"][0].clone())
+    (output.status.code().expect("it ends"), document)
 }
 
 /// Exit code and standard error.
@@ -250,7 +250,7 @@ fn recorded_figures_are_those_of_memory_stats() {
             continue;
         }
         let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let replay = &document["results"][0];
+        let replay = &document;
         assert_eq!(replay["agrees"], true, "{}", path.display());
         if replay["read"]["is_complete"] == false {
             continue;

@@ -5,7 +5,7 @@ mod parse;
 
 use std::fmt;
 
-use crate::rounding::{INTERVALS, LARGE_BUFFER, Rounding};
+use crate::rounding::{LARGE_BUFFER, Rounding};
 
 pub use parse::SettingsError;
 
@@ -94,15 +94,16 @@ impl fmt::Display for Settings {
     }
 }
 
-/// `4` where all intervals have four, else `[256:1,512:2,…]`.
+/// `4` where all intervals have four, else the shortest list that every release reads alike, as
+/// `[256:2,512:4,1024:1,>:1]`: those before the first named take its value, and the last named has
+/// that of the rest.
 fn divisions(rounding: &Rounding) -> String {
-    let [first, rest @ ..] = &rounding.divisions;
-    if rest.iter().all(|divisions| divisions == first) {
-        return first.to_string();
-    }
-    let named: Vec<String> = (0..INTERVALS)
-        .zip(&rounding.divisions)
-        .map(|(interval, divisions)| format!("{}:{divisions}", 1_u32 << interval))
-        .collect();
-    format!("[{}]", named.join(","))
+    let [first, .., last] = &rounding.divisions;
+    let differs = |value: &u16| rounding.divisions.iter().rposition(|divisions| divisions != value);
+    let Some(before_rest) = differs(last) else { return first.to_string() };
+    let head = rounding.divisions.iter().take_while(|divisions| *divisions == first).count();
+    let named = rounding.divisions.iter().enumerate().take(before_rest + 2).skip(head - 1);
+    let named = named.map(|(interval, divisions)| format!("{}:{divisions}", 1_u32 << interval));
+    let list: Vec<String> = named.chain([format!(">:{last}")]).collect();
+    format!("[{}]", list.join(","))
 }

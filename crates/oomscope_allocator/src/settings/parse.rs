@@ -330,8 +330,14 @@ mod tests {
         {
             assert_eq!(parse(text, Release::V2_9).to_string(), text);
         }
-        let listed = parse("roundup_power2_divisions:[256:2,512:4,>:8]", Release::V2_9);
-        assert_eq!(parse(&listed.to_string(), Release::V2_9), listed);
+        for list in ["256:2,512:4,>:8", "1:0,2:4", "32768:8", "1:2,>:4", "64:8,256:4,512:2,>:1"] {
+            for release in [Release::V2_9, Release::NEWEST] {
+                let listed = parse(&format!("roundup_power2_divisions:[{list}]"), release);
+                assert_eq!(parse(&listed.to_string(), release), listed, "{listed}");
+            }
+        }
+        let listed = parse("roundup_power2_divisions:[256:2,512:4,1024:8,>:1]", Release::V2_9);
+        assert_eq!(listed.to_string(), "roundup_power2_divisions:[256:2,512:4,1024:1,>:1]");
     }
 
     #[test]

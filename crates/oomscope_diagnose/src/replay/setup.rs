@@ -24,7 +24,7 @@ pub(super) fn settings_of(
     snapshot: &Snapshot,
     release: Release,
 ) -> (Settings, Option<SettingsError>) {
-    let conf = snapshot.settings.conf.as_deref().unwrap_or_default();
+    let Some(conf) = snapshot.settings.conf.as_deref() else { return (stated(snapshot), None) };
     match Settings::parse(conf, release) {
         Ok(settings) => (settings, None),
         Err(error) => (stated(snapshot), Some(error)),

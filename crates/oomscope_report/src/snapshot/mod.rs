@@ -153,6 +153,11 @@ impl Entry {
         matches!(&self.view, View::Leaks(view) if view.is_growing())
     }
 
+    /// Whether it is of the one run that its verb is about, rather than one of several devices.
+    fn is_one_run(&self) -> bool {
+        matches!(&self.view, View::Replay(_) | View::Tune(_))
+    }
+
     /// Whether it is of a replay that does not fit, or does not agree with the recording.
     pub fn finds_misfit(&self) -> bool {
         matches!(&self.view, View::Replay(view) if view.finds_something())
@@ -169,6 +174,20 @@ struct DocumentV1<'a> {
     tool: Tool,
     /// One for each device of each file.
     results: &'a [Entry],
+    /// What could not be read.
+    problems: Vec<ProblemV1<'a>>,
+}
+
+/// What `oomscope replay` or `oomscope tune` says of one device's run.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "oomscope replay and tune")]
+struct RunDocumentV1<'a> {
+    /// The version of this format, "1.0".
+    schema_version: &'static str,
+    /// What wrote it.
+    tool: Tool,
+    #[serde(flatten)]
+    result: &'a Entry,
     /// What could not be read.
     problems: Vec<ProblemV1<'a>>,
 }
@@ -217,13 +236,14 @@ pub fn render(
                 what: &problem.what,
                 hint: problem.hint.as_deref(),
             });
-            let document = DocumentV1 {
-                schema_version: SCHEMA_VERSION,
-                tool: Tool::this(),
-                results: entries,
-                problems: problems.collect(),
-            };
-            write_json(&document, out)
+            let (schema_version, tool) = (SCHEMA_VERSION, Tool::this());
+            let problems = problems.collect();
+            match entries {
+                [result] if result.is_one_run() => {
+                    write_json(&RunDocumentV1 { schema_version, tool, result, problems }, out)
+                }
+                results => write_json(&DocumentV1 { schema_version, tool, results, problems }, out),
+            }
         }
     }
 }
@@ -231,4 +251,9 @@ pub fn render(
 /// The JSON Schema (draft 2020-12) of the JSON that [`render`] writes.
 pub fn json_schema() -> String {
     schema_of::<DocumentV1<'static>>()
+}
+
+/// The same for the JSON of `oomscope replay` and `oomscope tune`.
+pub fn run_json_schema() -> String {
+    schema_of::<RunDocumentV1<'static>>()
 }
