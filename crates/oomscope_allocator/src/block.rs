@@ -37,6 +37,8 @@ pub(crate) enum Use {
     Pending,
     /// Address space without memory behind it.
     Unmapped,
+    /// Merged into another, or given back: its place is vacant.
+    Gone,
 }
 
 /// `struct Block` of `CUDACachingAllocator.cpp`, without what no decision depends on.
@@ -99,7 +101,14 @@ impl Blocks {
     }
 
     pub(crate) fn drop(&mut self, id: BlockId) {
+        self[id].used = Use::Gone;
         self.vacant.push(id);
+    }
+
+    /// All blocks that there are, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (BlockId, &Block)> {
+        let numbered = (0_u32..).map(BlockId).zip(&self.all);
+        numbered.filter(|(_, block)| block.used != Use::Gone)
     }
 
     /// Links `id` in between two neighbours.

@@ -8,7 +8,7 @@
 use oomscope_model::{Event, EventKind, StackId};
 use rustc_hash::FxHashMap;
 
-use crate::allocator::{Allocator, Request, Rules, StartSegment};
+use crate::allocator::{Allocator, Request, Rules, StartSegment, sound};
 use crate::block::BlockId;
 use crate::counters::Counters;
 use crate::faults::{FaultKind, Faults};
@@ -117,18 +117,19 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     }
 
     fn begin(&mut self, start: &[StartSegment]) {
+        let (start, left_out) = sound(start);
         let (live, program) = (&mut self.live, &mut self.program);
-        let left_out = self.allocator.import(start, |held, block| {
+        self.allocator.import(&start, |held, block| {
             let slot = program.slots;
             program.slots += 1;
             let given_up = held.is_pending.then_some(0);
             live.insert(held.addr, Live { slot, block, given_up });
         });
         self.faults.add_many(FaultKind::Start, left_out);
-        program.start = start.to_vec();
         self.limits.grant(self.allocator.counters.reserved);
         let private = start.iter().filter(|segment| segment.pool != (0, 0));
         self.private.extend(private.map(|segment| (segment.addr, segment.pool)));
+        self.program.start = start;
     }
 
     /// Deals with the event at `at` and those that belong to it; the index after them.
@@ -210,7 +211,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     /// A request that was served by the event `at`; its device events begin at `from`.
     fn alloc(&mut self, from: usize, at: usize, event: Event) -> usize {
         let request = self.request_of(at, event);
-        if request.size > LARGEST {
+        if request.size >= LARGEST {
             self.faults.add(FaultKind::Size, at);
             return at + 1;
         }
@@ -389,10 +390,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
                 }
             }
         }
-        let flushes = self.allocator.flushes;
-        let is_held = |live: &&Live| live.given_up.is_none_or(|given_up| given_up == flushes);
-        let held = self.live.values().filter(is_held).map(|live| live.block);
-        let layout = self.allocator.layout(held.filter(|block| *block != BlockId::NONE));
+        let layout = self.allocator.layout();
         Followed {
             counters: self.allocator.counters,
             layout,

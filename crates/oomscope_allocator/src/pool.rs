@@ -1,6 +1,6 @@
 //! Pools: the default ones, and the private ones of CUDA graphs and `torch.cuda.MemPool`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::block::{BinId, BlockId};
 use crate::free_list::FreeList;
@@ -32,7 +32,9 @@ impl Pool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Half {
     /// Free lists, by stream, as the comparator orders them.
-    pub(crate) bins: Vec<(u64, BinId)>,
+    pub(crate) bins: BTreeMap<u64, BinId>,
+    /// The one that was looked up last.
+    pub(crate) last: Option<(u64, BinId)>,
     /// How often a free block was looked for (`get_free_blocks_call_count`); counts only while
     /// garbage is collected.
     pub(crate) searches: u32,

@@ -4,6 +4,7 @@
 use oomscope_model::{Bytes, Event, EventIndex, EventKind};
 
 use crate::device::Device;
+use crate::rounding::LAST_ADDRESS;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -71,11 +72,11 @@ impl<'t, T: Trace + ?Sized> Recorded<'t, T> {
 impl<T: Trace + ?Sized> World for Recorded<'_, T> {
     fn malloc(&mut self, size: u64, stream: u64) -> Option<u64> {
         let event = self.next(EventKind::SegmentAlloc)?;
-        if event.size.0 != size || event.stream != stream {
+        if event.size.0 != size || event.stream != stream || event.addr > LAST_ADDRESS {
             self.diverge(EventKind::SegmentAlloc, 0, size);
         }
         self.at += 1;
-        Some(event.addr)
+        Some(event.addr.min(LAST_ADDRESS))
     }
 
     fn free(&mut self, addr: u64, size: u64, _stream: u64) {
@@ -84,7 +85,7 @@ impl<T: Trace + ?Sized> World for Recorded<'_, T> {
 
     fn reserve(&mut self, size: u64, stream: u64) -> u64 {
         match self.next(EventKind::SegmentMap) {
-            Some(event) => event.addr,
+            Some(event) => event.addr.min(LAST_ADDRESS),
             None => self.nowhere.reserve(size, stream),
         }
     }

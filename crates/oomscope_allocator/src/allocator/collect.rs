@@ -17,7 +17,7 @@ impl Allocator {
         else {
             return;
         };
-        let bins: Vec<BinId> = self.pools[0].large.bins.iter().map(|(_, bin)| *bin).collect();
+        let bins: Vec<BinId> = self.pools[0].large.bins.values().copied().collect();
         let cached = bins.iter().flat_map(|bin| self.bins[bin.0 as usize].free.iter());
         let mut whole: Vec<BlockId> = cached.filter(|id| !self.blocks[*id].is_split()).collect();
         let mut total_age: f64 = whole.iter().map(|id| self.age(*id)).sum();

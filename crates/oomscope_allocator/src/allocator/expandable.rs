@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::block::{BinId, Block, BlockId, ExpandableId, Use};
 use crate::pool::Width;
-use crate::rounding::SMALL_BUFFER;
+use crate::rounding::{MOST_TOTAL, SMALL_BUFFER};
 use crate::world::World;
 
 /// `struct ExpandableSegment`.
@@ -77,8 +77,8 @@ impl Allocator {
         let unit = self.unit(bin);
         // As much as the device has and an eighth more. Nobody can map more than that; a request
         // that asks for it fails when it is mapped.
-        let total = self.rules.device_total.max(wanted);
-        let size = total.saturating_add(total / 8).next_multiple_of(unit);
+        let total = self.rules.device_total.clamp(wanted, MOST_TOTAL);
+        let size = (total + total / 8).next_multiple_of(unit);
         let base = world.reserve(size, stream);
         let expandable = self.add_expandable(Expandable { base, size, unit });
         let segment = self.number_segment();

@@ -1,11 +1,15 @@
 //! `DeviceCachingAllocator` of `CUDACachingAllocator.cpp`: requests in, blocks out.
 
+#[cfg(any(test, feature = "check"))]
+mod check;
 mod collect;
 mod expandable;
 mod import;
 mod release;
 
 use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
 
 use crate::block::{BinId, Block, BlockId, Blocks, ExpandableId, Use};
 use crate::counters::Counters;
@@ -17,6 +21,7 @@ use crate::settings::Settings;
 use crate::world::World;
 
 pub(crate) use expandable::Expandable;
+pub(crate) use import::sound;
 pub use import::{StartBlock, StartSegment};
 
 /// A request for memory.
@@ -76,6 +81,8 @@ pub(crate) struct Allocator {
     pub(crate) blocks: Blocks,
     /// The default pool first.
     pools: Vec<Pool>,
+    /// Where the private ones are.
+    private: FxHashMap<PoolId, usize>,
     bins: Vec<Bin>,
     expandables: Vec<Option<Expandable>>,
     /// Blocks that wait for another stream.
@@ -106,6 +113,7 @@ impl Allocator {
             counters: Counters::default(),
             blocks: Blocks::default(),
             pools: vec![Pool::new((0, 0))],
+            private: FxHashMap::default(),
             bins: Vec::new(),
             expandables: Vec::new(),
             pending: BTreeSet::new(),
@@ -125,7 +133,7 @@ impl Allocator {
         let bin = self.bin_for(request, size);
         let block = match self.take_free(bin, size) {
             Some(block) => block,
-            None => self.new_block(bin, size, request, world)?,
+            None => self.new_block(bin, size, world)?,
         };
         Some(self.hand_out(block, bin, size, request.size))
     }
@@ -230,7 +238,7 @@ impl Allocator {
         if id == (0, 0) {
             return 0;
         }
-        self.pools.iter().position(|pool| pool.id == id).unwrap_or_else(|| {
+        *self.private.entry(id).or_insert_with(|| {
             self.pools.push(Pool::new(id));
             self.pools.len() - 1
         })
@@ -243,25 +251,18 @@ impl Allocator {
             Width::Small => &mut self.pools[pool].small,
             Width::Large => &mut self.pools[pool].large,
         };
-        // Programs use a handful of streams; hostile files may name many.
-        let at = match half.bins.as_slice() {
-            [(only, bin)] if *only == stream => return *bin,
-            bins => bins.binary_search_by_key(&stream, |(stream, _)| *stream),
-        };
-        match at {
-            Ok(at) => half.bins[at].1,
-            Err(at) => {
-                half.bins.insert(at, (stream, number));
-                let free = FreeList::default();
-                let pool = pool as u32;
-                self.bins.push(Bin { pool, width, stream, free, unmapped: BTreeSet::new() });
-                number
-            }
+        match half.last {
+            Some((last, bin)) if last == stream => return bin,
+            _ => {}
         }
-    }
-
-    pub(crate) fn bins(&self) -> impl Iterator<Item = &Bin> {
-        self.bins.iter()
+        let bin = *half.bins.entry(stream).or_insert(number);
+        half.last = Some((stream, bin));
+        if bin == number {
+            let free = FreeList::default();
+            let pool = pool as u32;
+            self.bins.push(Bin { pool, width, stream, free, unmapped: BTreeSet::new() });
+        }
+        bin
     }
 
     pub(crate) fn bin(&self, bin: BinId) -> &Bin {
@@ -340,17 +341,7 @@ impl Allocator {
 
     /// Memory from the device: the part of `malloc` after no free block was found.
     #[cold]
-    fn new_block(
-        &mut self,
-        bin: BinId,
-        size: u64,
-        request: Request,
-        world: &mut impl World,
-    ) -> Option<BlockId> {
-        if request.size > LARGEST {
-            self.counters.ooms += 1;
-            return None;
-        }
+    fn new_block(&mut self, bin: BinId, size: u64, world: &mut impl World) -> Option<BlockId> {
         if self.collects_garbage {
             self.collect(world);
         }
@@ -372,6 +363,9 @@ impl Allocator {
 
     /// `alloc_block`.
     fn obtain(&mut self, bin: BinId, size: u64, world: &mut impl World) -> Option<BlockId> {
+        if size >= LARGEST {
+            return None; // No device has it; the cache is given back for it all the same.
+        }
         let segment = self.rules.segment_size(size);
         let after = self.counters.reserved.saturating_add(segment);
         if self.rules.allowed.is_some_and(|allowed| after > allowed) {

@@ -54,6 +54,8 @@ impl Allocator {
     pub(crate) fn release_cached(&mut self, world: &mut impl World) {
         self.flushes += 1;
         while let Some(block) = self.pending.pop_first() {
+            let Block { addr, requested, .. } = self.blocks[block];
+            world.completed(addr, requested);
             self.make_free(block);
         }
         self.release_half(0, Width::Large, world);
@@ -68,7 +70,7 @@ impl Allocator {
 
     /// The graph of a private pool is gone: the next release takes the pool's cache too.
     pub(crate) fn retire_pool(&mut self, id: crate::pool::PoolId) {
-        if let Some(pool) = self.pools.iter_mut().find(|pool| pool.id == id && pool.is_private()) {
+        if let Some(pool) = self.private.get(&id).and_then(|pool| self.pools.get_mut(*pool)) {
             pool.is_freeable = true;
         }
     }
@@ -79,7 +81,7 @@ impl Allocator {
             Width::Small => &self.pools[pool].small,
             Width::Large => &self.pools[pool].large,
         };
-        let bins: Vec<BinId> = half.bins.iter().map(|(_, bin)| *bin).collect();
+        let bins: Vec<BinId> = half.bins.values().copied().collect();
         let mut expandable = Vec::new();
         for bin in bins {
             let free: Vec<BlockId> = self.bins[bin.0 as usize].free.iter().collect();

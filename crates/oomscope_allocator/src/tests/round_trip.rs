@@ -1,0 +1,117 @@
+//! What the model records, the model follows.
+
+use proptest::prelude::*;
+
+use super::programs::{Pools, acts, capacities, program_of, releases, settings};
+use crate::allocator::{StartBlock, StartSegment};
+use crate::block::Use;
+use crate::device::Device;
+use crate::follow::{Followed, Setup, follow};
+use crate::program::Program;
+use crate::record::{Recording, record};
+use crate::release::Release;
+use crate::replay::{Capacity, Run, rules};
+use crate::settings::Settings;
+
+fn followed(
+    recording: &Recording,
+    settings: &Settings,
+    release: Release,
+    capacity: Capacity,
+    start: &[StartSegment],
+) -> Followed {
+    let allowed = rules(settings, release, capacity).allowed;
+    follow(recording, &Setup { settings: settings.clone(), release, allowed, start })
+}
+
+proptest! {
+    #[test]
+    fn a_recorded_program_is_followed_to_its_end(
+        acts in acts(Pools::Private),
+        settings in settings(),
+        release in releases(),
+        capacity in capacities(),
+    ) {
+        let program = program_of(&acts);
+        let recording = record(&program, &settings, release, capacity);
+        let followed = followed(&recording, &settings, release, capacity, &[]);
+        prop_assert_eq!(followed.divergence, None, "{:#?}", recording.events());
+        prop_assert_eq!(followed.faults.kinds, []);
+        prop_assert_eq!(followed.counters, recording.counters);
+        let available = followed.limits.capacity();
+        prop_assert!(available.is_none_or(|it| it <= capacity.available));
+    }
+
+    #[test]
+    fn a_trace_whose_head_is_lost_is_followed_from_there(
+        acts in acts(Pools::DefaultOnly),
+        cut in 0..100_usize,
+        settings in settings(),
+        capacity in capacities(),
+    ) {
+        // Where an expandable segment began, and how long blocks were free, is not recorded.
+        let settings = Settings {
+            expandable_segments: false,
+            garbage_collection_threshold: None,
+            ..settings
+        };
+        let release = Release::V2_9;
+        let program = program_of(&acts);
+        let whole = record(&program, &settings, release, capacity);
+        let (start, lost) = state_after(cut, &program, &settings, release, capacity);
+        let tail = whole.without_head(lost);
+        let followed = followed(&tail, &settings, release, capacity, &start);
+        prop_assert_eq!(followed.divergence, None, "{:#?} {:#?}", start, tail.events());
+        prop_assert_eq!(followed.faults.kinds, []);
+        let held = |counters: &crate::counters::Counters| {
+            (counters.reserved, counters.active, counters.allocated, counters.requested)
+        };
+        prop_assert_eq!(held(&followed.counters), held(&whole.counters));
+    }
+}
+
+/// What is held after the first `steps` of a program, and how many events they are.
+fn state_after(
+    steps: usize,
+    program: &Program,
+    settings: &Settings,
+    release: Release,
+    capacity: Capacity,
+) -> (Vec<StartSegment>, usize) {
+    let mut head = program.clone();
+    head.steps.truncate(steps);
+    let lost = record(&head, settings, release, capacity).events().len();
+    let device = Device::new(capacity.available);
+    let mut run = Run::new(&head, rules(settings, release, capacity), device);
+    for step in &head.steps {
+        if run.step(&head, *step).is_some() {
+            break;
+        }
+    }
+    let blocks = |from: u64, to: u64| {
+        let all = run.allocator.blocks.iter().map(|(_, block)| block);
+        let held = all.filter(|block| matches!(block.used, Use::Allocated | Use::Pending));
+        let inside = held.filter(|block| from <= block.addr && block.addr < to);
+        let mut inside: Vec<StartBlock> = inside
+            .map(|block| StartBlock {
+                addr: block.addr,
+                size: block.size,
+                requested: block.requested,
+                is_pending: block.used == Use::Pending,
+            })
+            .collect();
+        inside.sort_unstable_by_key(|block| block.addr);
+        inside
+    };
+    let layout = run.allocator.layout();
+    let segments = layout.into_iter().map(|segment| StartSegment {
+        addr: segment.addr,
+        size: segment.size,
+        stream: segment.stream,
+        pool: segment.pool,
+        is_small: segment.is_small,
+        is_expandable: segment.is_expandable,
+        blocks: blocks(segment.addr, segment.addr + segment.size),
+    });
+    (segments.collect(), lost)
+}
