@@ -100,6 +100,13 @@ impl FreeList {
         self.key_at(first).is_some().then_some(first)
     }
 
+    /// The blocks of at least `size` bytes, smallest first.
+    pub(crate) fn from(&self, size: u64) -> impl Iterator<Item = BlockId> {
+        let first = self.lower_bound(size).filter(|first| self.key_at(*first).is_some());
+        let after = move |position: &Position| self.next(*position);
+        std::iter::successors(first, after).filter_map(|position| self.block_at(position))
+    }
+
     pub(crate) fn block_at(&self, position: Position) -> Option<BlockId> {
         self.key_at(position).map(block_of)
     }

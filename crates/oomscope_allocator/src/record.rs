@@ -13,9 +13,10 @@ use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::world::World;
 
-/// The stack of requests and frees; what empties the cache has another.
-const PROGRAM: StackId = StackId(0);
-const EMPTY_CACHE: StackId = StackId(1);
+/// The stacks of requests, of frees, and of what empties the cache.
+const REQUEST: StackId = StackId(0);
+const FREE: StackId = StackId(1);
+const EMPTY_CACHE: StackId = StackId(2);
 
 /// A trace that the model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +73,17 @@ pub fn record(
     let tape = Tape {
         device,
         capacity: capacity.available,
-        context: PROGRAM,
+        context: REQUEST,
         events: Vec::new(),
         pools: Vec::new(),
     };
     let mut run = Run::new(program, rules(settings, release, capacity), tape);
     for step in &program.steps {
-        run.world.context = if *step == Step::EmptyCache { EMPTY_CACHE } else { PROGRAM };
+        run.world.context = match step {
+            Step::Free { .. } | Step::GiveUp { .. } => FREE,
+            Step::EmptyCache => EMPTY_CACHE,
+            _ => REQUEST,
+        };
         if run.step(program, *step).is_some() {
             break;
         }

@@ -99,7 +99,8 @@ pub fn replay(
 
 pub(crate) fn rules(settings: &Settings, release: Release, capacity: Capacity) -> Rules {
     let allowed = settings.memory_fraction.map(|share| (share * capacity.total as f64) as u64);
-    Rules { settings: settings.clone(), release, allowed, device_total: capacity.total }
+    let device_total = capacity.total.max(capacity.available);
+    Rules { settings: settings.clone(), release, allowed, device_total }
 }
 
 /// An allocator that runs a program on a device.

@@ -17,7 +17,7 @@ pub const LARGE_BUFFER: u64 = 20 << 20;
 /// No device has a block this large: requests above it are refused, so that sums stay in range.
 pub const LARGEST: u64 = 1 << 40;
 /// Devices have at most 57 bits of addresses; ranges beyond this are nobody's. Sums stay in range.
-pub(crate) const LAST_ADDRESS: u64 = 1 << 60;
+pub(crate) const LAST_ADDRESS: u64 = 1 << 58;
 /// No device has more bytes than this; it bounds address ranges of expandable segments.
 pub(crate) const MOST_TOTAL: u64 = 1 << 52;
 

@@ -11,6 +11,14 @@ pub(crate) trait World {
     fn free(&mut self, addr: u64, size: u64, stream: u64);
     /// `cuMemAddressReserve`: the base of an address range without memory.
     fn reserve(&mut self, size: u64, stream: u64) -> u64;
+    /// Where a range lies: a recording shows it only when memory is first mapped into it.
+    fn settle(&mut self, base: u64) -> u64 {
+        base
+    }
+    /// Where memory was mapped next, in a recording.
+    fn maps_next(&self) -> Option<u64> {
+        None
+    }
     /// `cuMemAddressFree`.
     fn release(&mut self, base: u64, size: u64);
     /// `cuMemCreate` and `cuMemMap` for a range: all of it, or nothing.

@@ -179,7 +179,7 @@ impl Allocator {
         }
         let total = self.rules.device_total.min(MOST_TOTAL);
         let size = (total + total / 8).max(unit).next_multiple_of(unit);
-        (self.add_expandable(Expandable { base: addr, size, unit }), BlockId::NONE)
+        (self.add_expandable(Expandable { base: addr, size, top: addr, unit }), BlockId::NONE)
     }
 
     fn end_range(
@@ -190,6 +190,7 @@ impl Allocator {
         let id = chain.expandable;
         let Some(Some(place)) = self.expandables.get_mut(id.0 as usize) else { return };
         let mapped = (chain.addr - place.base).next_multiple_of(place.unit);
+        place.top = chain.addr;
         place.size = place.size.max(mapped.saturating_add(place.unit));
         let end = place.base.saturating_add(place.size);
         let (bin, addr) = (chain.bin, chain.addr);

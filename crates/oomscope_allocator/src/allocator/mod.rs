@@ -71,6 +71,16 @@ impl Rules {
             size.min(LARGEST).next_multiple_of(SMALL_BUFFER)
         }
     }
+
+    /// What a request that the cache cannot serve adds to what is held. An expandable segment may
+    /// need less, where its end is free.
+    pub(crate) fn obtains(&self, request: u64) -> u64 {
+        let size = self.settings.rounding.block_size(request);
+        if self.settings.expandable_segments && size > SMALL_SIZE {
+            return size.min(LARGEST).next_multiple_of(self.settings.large_segment_size);
+        }
+        self.segment_size(size)
+    }
 }
 
 /// The allocator of one device.
@@ -89,6 +99,8 @@ pub(crate) struct Allocator {
     pending: BTreeSet<BlockId>,
     /// How often all of them were completed at once: such a block must not be completed again.
     pub(crate) flushes: u32,
+    /// How often the device, or the process's cap, refused a segment.
+    pub(crate) refusals: u64,
     collects_garbage: bool,
     max_split_size: u64,
     tie_break: TieBreak,
@@ -118,6 +130,7 @@ impl Allocator {
             expandables: Vec::new(),
             pending: BTreeSet::new(),
             flushes: 0,
+            refusals: 0,
             collects_garbage: rules.collects_garbage(),
             max_split_size: rules.max_split_size(),
             tie_break: rules.tie_break(),
@@ -136,6 +149,23 @@ impl Allocator {
             None => self.new_block(bin, size, world)?,
         };
         Some(self.hand_out(block, bin, size, request.size))
+    }
+
+    /// Number of blocks that wait for another stream.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether a request that the device refuses would have the frees that wait completed before
+    /// anything is given back.
+    pub(crate) fn flushes_first(&mut self, request: Request) -> bool {
+        let size = self.rules.settings.rounding.block_size(request.size);
+        let bin = self.bin_for(request, size);
+        let releases = self.rules.settings.max_split_size.is_some_and(|limit| {
+            let mut free = self.bins[bin.0 as usize].free.from(limit);
+            free.any(|id| self.is_whole(id))
+        });
+        !releases && !self.would_collect() && !self.pool_of(bin).is_private()
     }
 
     /// Whether a free block would serve a request as things stand.
@@ -346,6 +376,7 @@ impl Allocator {
             self.collect(world);
         }
         let mut block = self.obtain(bin, size, world);
+        self.refusals += u64::from(block.is_none());
         if block.is_none() && self.release_available(bin, size, world) {
             block = self.obtain(bin, size, world);
         }
@@ -363,9 +394,6 @@ impl Allocator {
 
     /// `alloc_block`.
     fn obtain(&mut self, bin: BinId, size: u64, world: &mut impl World) -> Option<BlockId> {
-        if size >= LARGEST {
-            return None; // No device has it; the cache is given back for it all the same.
-        }
         let segment = self.rules.segment_size(size);
         let after = self.counters.reserved.saturating_add(segment);
         if self.rules.allowed.is_some_and(|allowed| after > allowed) {
@@ -373,6 +401,9 @@ impl Allocator {
         }
         if self.uses_expandable(bin) {
             return self.obtain_expandable(bin, size, world);
+        }
+        if size >= LARGEST {
+            return None; // No device has it; the cache is given back for it all the same.
         }
         let stream = self.bins[bin.0 as usize].stream;
         let addr = world.malloc(segment, stream)?;

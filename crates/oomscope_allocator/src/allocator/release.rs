@@ -41,12 +41,16 @@ impl Allocator {
 
     /// Gives a free block back that is a segment of its own; whether it is one.
     fn release_whole(&mut self, id: BlockId, world: &mut impl World) -> bool {
-        let block = &self.blocks[id];
-        let is_whole = !block.is_expandable() && !block.is_split();
+        let is_whole = self.is_whole(id);
         if is_whole {
             self.release_segment(id, world);
         }
         is_whole
+    }
+
+    pub(super) fn is_whole(&self, id: BlockId) -> bool {
+        let block = &self.blocks[id];
+        !block.is_expandable() && !block.is_split()
     }
 
     /// `release_cached_blocks`, which `torch.cuda.empty_cache` calls too: frees that wait are

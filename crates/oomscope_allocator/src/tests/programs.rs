@@ -22,14 +22,28 @@ const LANES: [Lane; 5] = [
 /// What a program does next; `which` of its live blocks is counted round.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    Alloc { lane: u16, size: u64 },
-    Free { which: usize },
-    GiveUp { which: usize },
-    Complete { which: usize },
+    Alloc {
+        lane: u16,
+        size: u64,
+    },
+    Free {
+        which: usize,
+    },
+    GiveUp {
+        which: usize,
+    },
+    Complete {
+        which: usize,
+    },
     /// A request after whose failure the program goes on.
-    Try { lane: u16, size: u64 },
+    Try {
+        lane: u16,
+        size: u64,
+    },
     EmptyCache,
-    Retire { lane: u16 },
+    Retire {
+        lane: u16,
+    },
 }
 
 /// Which lanes a program uses.
@@ -158,18 +172,20 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         segment,
         prop::option::weighted(0.5, 0.1..1.0_f64),
     )
-        .prop_map(|(expandable_segments, max_split_size, slack, rounding, share, segment, cap)| {
-            Settings {
-                expandable_segments,
-                max_split_size,
-                max_non_split_rounding: slack * MIB,
-                rounding,
-                garbage_collection_threshold: share,
-                large_segment_size: segment,
-                memory_fraction: cap,
-                ..Settings::default()
-            }
-        })
+        .prop_map(
+            |(expandable_segments, max_split_size, slack, rounding, share, segment, cap)| {
+                Settings {
+                    expandable_segments,
+                    max_split_size,
+                    max_non_split_rounding: slack * MIB,
+                    rounding,
+                    garbage_collection_threshold: share,
+                    large_segment_size: segment,
+                    memory_fraction: cap,
+                    ..Settings::default()
+                }
+            },
+        )
 }
 
 /// Devices on which little fits, and those on which all does.
