@@ -15,7 +15,7 @@ impl BlockId {
 }
 
 /// Number of a free list: a pool and a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BinId(pub(crate) u32);
 
 /// Number of an expandable segment. [`ExpandableId::NONE`] for blocks of `cudaMalloc`.

@@ -10,6 +10,9 @@ use crate::world::World;
 /// address, so the order matters: Linux and the drivers seen in recordings mostly go down.
 pub(crate) const TOP: u64 = 0x7fff_0000_0000;
 
+/// More gaps are not looked at for one segment: a hostile file has a million.
+const GAPS_TRIED: usize = 256;
+
 /// A device that has a number of bytes for this process and keeps them in whole pages of 2 MiB.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
@@ -43,10 +46,14 @@ impl Gaps {
         self.begins.remove(&end)
     }
 
-    /// The highest gap of at least `size` bytes.
+    /// The highest gap of at least `size` bytes; the lowest gap, most of the address space, where
+    /// many others are in the way.
     fn highest(&self, size: u64) -> Option<(u64, u64)> {
         let begin = |end: &u64| self.begins.get(end).map(|begin| (*begin, *end));
-        self.useful.iter().rev().filter_map(begin).find(|(begin, end)| end - begin >= size)
+        let fits = |(begin, end): &(u64, u64)| end - begin >= size;
+        let tried = self.useful.iter().rev().take(GAPS_TRIED);
+        let last = self.useful.first().into_iter();
+        tried.chain(last).filter_map(begin).find(fits)
     }
 
     /// The lowest gap that ends above an address.

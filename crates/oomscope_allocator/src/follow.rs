@@ -143,12 +143,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
 
     /// Deals with the event at `at` and those that belong to it; the index after them.
     fn step(&mut self, at: usize, event: Event) -> usize {
-        if let Some(time) = event.time_us {
-            if time < self.last_time {
-                self.faults.add(FaultKind::TimeGoesBack, at);
-            }
-            self.last_time = time;
-        }
+        self.note_time(at, event);
         match event.kind {
             EventKind::Alloc => self.alloc(at, at, event),
             EventKind::Oom => self.oom(at, at, event),
@@ -160,6 +155,14 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             | EventKind::SegmentUnmap => self.device_events(at),
             EventKind::Snapshot | EventKind::Other => at + 1,
         }
+    }
+
+    fn note_time(&mut self, at: usize, event: Event) {
+        let Some(time) = event.time_us else { return };
+        if time < self.last_time {
+            self.faults.add(FaultKind::TimeGoesBack, at);
+        }
+        self.last_time = time;
     }
 
     /// A run of device events: of the request that follows, or of an emptied cache.
@@ -219,6 +222,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         }
         self.limits.apply(self.trace, at, end);
         self.retire(at, end, self.trace.pool(end));
+        self.note_time(end, request);
         let refusals = self.allocator.refusals;
         let next = match request.kind {
             EventKind::Alloc => self.alloc(at, end, request),

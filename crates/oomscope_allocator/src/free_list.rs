@@ -79,6 +79,10 @@ impl FreeList {
         Some(block_of(key))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
     /// Whether a block is in.
     #[cfg(any(test, feature = "check"))]
     pub(crate) fn contains(&self, size: u64, rank: u64, block: BlockId) -> bool {

@@ -12,7 +12,10 @@ use EventKind::{Alloc, FreeCompleted, FreeRequested, Oom, SegmentAlloc, SegmentF
 use EventKind::{Other, SegmentUnmap};
 
 const MIB: u64 = 1 << 20;
-const EVENTS: u64 = 1_000_000;
+/// A million; fewer where the compiler did not optimise.
+const EVENTS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+/// What a case sets up takes this many turns.
+const MANY: u64 = EVENTS / 10;
 
 /// Events, each with a stream, and its pool.
 #[derive(Default)]
@@ -242,7 +245,7 @@ fn a_million_hostile_events_take_seconds() {
             "a pool for each request",
             tape("", |tape, turn| {
                 tape.pool = (0, turn + 1);
-                segment(tape, pages(turn), 2 * MIB);
+                segment(tape, pages(turn), 20 * MIB);
             }),
         ),
         (
@@ -277,12 +280,12 @@ fn a_million_hostile_events_take_seconds() {
         (
             "free blocks that cannot be given back, and requests that fail",
             tape("", |tape, turn| {
-                if turn < 100_000 {
+                if turn < MANY {
                     tape.add(SegmentAlloc, pages(turn), 50 * MIB);
                     tape.add(Alloc, pages(turn), 24 * MIB);
                     tape.add(Alloc, pages(turn) + 24 * MIB, 26 * MIB);
-                } else if turn < 200_000 {
-                    free(tape, pages(turn - 100_000));
+                } else if turn < MANY * 2 {
+                    free(tape, pages(turn - MANY));
                 } else {
                     tape.add(Oom, 0, 1 << 39);
                 }
@@ -291,11 +294,11 @@ fn a_million_hostile_events_take_seconds() {
         (
             "gaps that are too small",
             tape("", |tape, turn| {
-                if turn < 100_000 {
+                if turn < MANY {
                     segment(tape, pages(turn), 20 * MIB);
-                } else if turn < 150_000 {
-                    free(tape, pages((turn - 100_000) * 2));
-                    tape.add(SegmentFree, pages((turn - 100_000) * 2), 20 * MIB);
+                } else if turn < MANY * 3 / 2 {
+                    free(tape, pages((turn - MANY) * 2));
+                    tape.add(SegmentFree, pages((turn - MANY) * 2), 20 * MIB);
                     tape.add(Other, 0, 0);
                 } else {
                     segment(tape, pages(turn), 30 * MIB);
@@ -306,18 +309,18 @@ fn a_million_hostile_events_take_seconds() {
             "holes in an expandable segment",
             tape("expandable_segments:True", |tape, turn| {
                 let at = |turn: u64| base + turn * 20 * MIB;
-                if turn < 100_000 {
+                if turn < MANY {
                     tape.add(SegmentMap, at(turn), 20 * MIB);
                     tape.add(Alloc, at(turn), 20 * MIB);
-                } else if turn < 150_000 {
-                    free(tape, at((turn - 100_000) * 2));
-                } else if turn == 150_000 {
-                    for hole in 0..50_000 {
+                } else if turn < MANY * 3 / 2 {
+                    free(tape, at((turn - MANY) * 2));
+                } else if turn == MANY * 3 / 2 {
+                    for hole in 0..MANY / 2 {
                         tape.add(SegmentUnmap, at(hole * 2), 20 * MIB);
                     }
                     tape.add(Other, 0, 0);
                 } else {
-                    let addr = at(100_000 + (turn - 150_001) * 2);
+                    let addr = at(MANY + (turn - MANY * 3 / 2 - 1) * 2);
                     tape.add(SegmentMap, addr, 40 * MIB);
                     tape.add(Alloc, addr, 40 * MIB);
                 }

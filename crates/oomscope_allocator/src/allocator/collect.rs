@@ -2,7 +2,7 @@
 //! were unused for longest are given back.
 
 use crate::allocator::Allocator;
-use crate::block::BlockId;
+use crate::block::{BinId, BlockId};
 use crate::world::World;
 
 impl Allocator {
@@ -42,8 +42,9 @@ impl Allocator {
 
     /// The cached large segments of the default pool.
     fn whole(&self) -> impl Iterator<Item = BlockId> {
-        let bins = self.pools[0].large.bins.values();
-        let cached = bins.flat_map(|bin| self.bins[bin.0 as usize].free.iter());
+        let bins = self.pools[0].large.cached.iter();
+        let free = |bin: &BinId| self.bins[bin.0 as usize].free.from(self.smallest_segment);
+        let cached = bins.flat_map(move |(_, bin)| free(bin));
         cached.filter(|id| !self.blocks[*id].is_split())
     }
 

@@ -13,6 +13,10 @@ const LAST_THAT_KEEPS: Release = Release { major: 2, minor: 14 };
 /// No run has as many ranges; what a hostile file costs is bounded.
 const KNOWN_RANGES: usize = 256;
 
+/// As many unmapped stretches as a device of 160 GiB can have between blocks; a hostile file has a
+/// million.
+const HOLES_TRIED: usize = 4096;
+
 /// `struct ExpandableSegment`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expandable {
@@ -61,7 +65,8 @@ impl Allocator {
     /// `find_expandable_block`: the lowest free stretch, mapped or not, that is large enough.
     fn find_expandable(&mut self, bin: BinId, size: u64, world: &mut impl World) -> BlockId {
         let unmapped = &self.bins[bin.0 as usize].unmapped;
-        for &(addr, id) in unmapped {
+        let holes = unmapped.iter().take(HOLES_TRIED);
+        for &(addr, id) in holes.chain(unmapped.last()) {
             let before = self.blocks[id].prev.some();
             let first = before.filter(|before| self.is_usable(*before)).unwrap_or(id);
             if self.stretch_holds(first, size) {

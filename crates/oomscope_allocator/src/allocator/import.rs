@@ -91,6 +91,7 @@ impl Allocator {
             let width = if segment.is_small { Width::Small } else { Width::Large };
             let pool = self.pool_index(segment.pool);
             let bin = self.bin_of(pool, width, segment.stream);
+            self.smallest_segment = self.smallest_segment.min(segment.size);
             let mut last = BlockId::NONE;
             let mut expandable = ExpandableId::NONE;
             if segment.is_expandable {

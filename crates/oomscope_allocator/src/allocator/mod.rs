@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::block::{BinId, Block, BlockId, Blocks, ExpandableId, Use};
 use crate::counters::Counters;
 use crate::free_list::{FreeList, Position};
-use crate::pool::{Bin, Pool, PoolId, Width};
+use crate::pool::{Bin, Half, Pool, PoolId, Width};
 use crate::release::Release;
 use crate::rounding::{LARGEST, MIN_BLOCK, MIN_LARGE_ALLOC, SMALL_BUFFER, SMALL_SIZE};
 use crate::settings::Settings;
@@ -93,6 +93,10 @@ pub(crate) struct Allocator {
     pools: Vec<Pool>,
     /// Where the private ones are.
     private: FxHashMap<PoolId, usize>,
+    /// Those whose graph is gone: the next release takes their cache too.
+    freeable: BTreeSet<usize>,
+    /// No segment is smaller, bytes: what a beginning has may be.
+    smallest_segment: u64,
     bins: Vec<Bin>,
     expandables: Vec<Option<Expandable>>,
     /// Blocks that wait for another stream.
@@ -126,6 +130,8 @@ impl Allocator {
             blocks: Blocks::default(),
             pools: vec![Pool::new((0, 0))],
             private: FxHashMap::default(),
+            freeable: BTreeSet::new(),
+            smallest_segment: SMALL_BUFFER,
             bins: Vec::new(),
             expandables: Vec::new(),
             pending: BTreeSet::new(),
@@ -211,7 +217,26 @@ impl Allocator {
             self.blocks[id].free_since = self.searches(block.bin);
         }
         let rank = self.rank(&block);
-        self.bin_mut(block.bin).free.insert(block.size, rank, id);
+        let bin = self.bin_mut(block.bin);
+        bin.free.insert(block.size, rank, id);
+        if !bin.is_cached {
+            self.list_bin(block.bin);
+        }
+    }
+
+    #[cold]
+    fn list_bin(&mut self, id: BinId) {
+        let bin = &mut self.bins[id.0 as usize];
+        bin.is_cached = true;
+        let (pool, width, stream) = (bin.pool as usize, bin.width, bin.stream);
+        self.half_mut(pool, width).cached.insert((stream, id));
+    }
+
+    fn half_mut(&mut self, pool: usize, width: Width) -> &mut Half {
+        match width {
+            Width::Small => &mut self.pools[pool].small,
+            Width::Large => &mut self.pools[pool].large,
+        }
     }
 
     /// Takes a block out of its free list, where it stands as `block` says.
@@ -277,10 +302,7 @@ impl Allocator {
     #[inline]
     fn bin_of(&mut self, pool: usize, width: Width, stream: u64) -> BinId {
         let number = BinId(self.bins.len() as u32);
-        let half = match width {
-            Width::Small => &mut self.pools[pool].small,
-            Width::Large => &mut self.pools[pool].large,
-        };
+        let half = self.half_mut(pool, width);
         match half.last {
             Some((last, bin)) if last == stream => return bin,
             _ => {}
@@ -290,7 +312,9 @@ impl Allocator {
         if bin == number {
             let free = FreeList::default();
             let pool = pool as u32;
-            self.bins.push(Bin { pool, width, stream, free, unmapped: BTreeSet::new() });
+            let unmapped = BTreeSet::new();
+            let is_cached = false;
+            self.bins.push(Bin { pool, width, stream, free, is_cached, unmapped });
         }
         bin
     }
