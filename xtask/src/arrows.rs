@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "oomscope_model",
             "oomscope_snapshot",
+            "oomscope_allocator",
             "oomscope_report",
             "oomscope_source",
             "oomscope_diagnose",

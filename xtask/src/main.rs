@@ -5,6 +5,7 @@
 
 mod arrows;
 mod bench;
+mod bench_allocator;
 mod bench_peers;
 mod generate;
 mod measure;
@@ -23,6 +24,9 @@ usage: cargo xtask <chore>
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) the JSON schemas in schema/
   bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
+  bench-allocator FILE [--torch-python PYTHON] [--runner PROGRAM]
+                    time the allocator model on a snapshot's trace, and PyTorch's own allocator on
+                    the same requests; PROGRAM starts PYTHON where there is no GPU (use --release)
   bench-peers FILE [--rounds N] [--markdown]
                     time every tool that reads snapshots on one, in turns (see docs/measurements.md)
   peers FOLDER      bring the tools that the agreement test compares with into a folder
@@ -53,6 +57,7 @@ fn main() -> Result<()> {
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
         ["bench", file] => bench::run(file),
+        ["bench-allocator", arguments @ ..] => bench_allocator::run(arguments),
         ["bench-peers", arguments @ ..] => bench_peers::run(arguments),
         ["peers", folder] => peers::install_for_tests(folder),
         ["generate", file, options @ ..] => generate::run(file, options),

@@ -15,7 +15,7 @@ impl BlockId {
 }
 
 /// Number of a free list: a pool and a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BinId(pub(crate) u32);
 
 /// Number of an expandable segment. [`ExpandableId::NONE`] for blocks of `cudaMalloc`.
@@ -37,6 +37,8 @@ pub(crate) enum Use {
     Pending,
     /// Address space without memory behind it.
     Unmapped,
+    /// Merged into another, or given back: its place is vacant.
+    Gone,
 }
 
 /// `struct Block` of `CUDACachingAllocator.cpp`, without what no decision depends on.
@@ -101,7 +103,14 @@ impl Blocks {
     }
 
     pub(crate) fn drop(&mut self, id: BlockId) {
+        self[id].used = Use::Gone;
         self.vacant.push(id);
+    }
+
+    /// All blocks that there are, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (BlockId, &Block)> {
+        let numbered = (0_u32..).map(BlockId).zip(&self.all);
+        numbered.filter(|(_, block)| block.used != Use::Gone)
     }
 
     /// Links `id` in between two neighbours.

@@ -39,7 +39,8 @@ pub fn follow_with_cap<T: Trace + ?Sized>(trace: &T, setup: &Setup<'_>) -> (Foll
 /// Between which sizes collection began: the largest at which a segment came without it, and the
 /// smallest at which it took place.
 fn thresholds<T: Trace + ?Sized>(trace: &T, setup: &Setup<'_>) -> (u64, u64) {
-    let mut reserved: u64 = setup.start.iter().map(|segment| segment.size).sum();
+    let held = setup.start.iter().map(|segment| segment.size);
+    let mut reserved = held.fold(0, u64::saturating_add);
     let (mut without, mut with) = (0, None::<u64>);
     let mut frees = false;
     for event in (0..trace.len()).map_while(|index| trace.event(index)) {

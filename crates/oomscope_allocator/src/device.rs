@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::allocator::StartSegment;
 use crate::rounding::SMALL_BUFFER;
 use crate::world::World;
 
 /// The end of the address space that is given out, from the top down. Best fit breaks ties by
 /// address, so the order matters: Linux and the drivers seen in recordings mostly go down.
-const TOP: u64 = 0x7fff_0000_0000;
+pub(crate) const TOP: u64 = 0x7fff_0000_0000;
+
+/// More gaps are not looked at for one segment: a hostile file has a million.
+const GAPS_TRIED: usize = 256;
 
 /// A device that has a number of bytes for this process and keeps them in whole pages of 2 MiB.
 #[derive(Clone, Debug)]
@@ -42,10 +46,14 @@ impl Gaps {
         self.begins.remove(&end)
     }
 
-    /// The highest gap of at least `size` bytes.
+    /// The highest gap of at least `size` bytes; the lowest gap, most of the address space, where
+    /// many others are in the way.
     fn highest(&self, size: u64) -> Option<(u64, u64)> {
         let begin = |end: &u64| self.begins.get(end).map(|begin| (*begin, *end));
-        self.useful.iter().rev().filter_map(begin).find(|(begin, end)| end - begin >= size)
+        let fits = |(begin, end): &(u64, u64)| end - begin >= size;
+        let tried = self.useful.iter().rev().take(GAPS_TRIED);
+        let last = self.useful.first().into_iter();
+        tried.chain(last).filter_map(begin).find(fits)
     }
 
     /// The lowest gap that ends above an address.
@@ -63,24 +71,33 @@ impl Device {
         Device { capacity, used: 0, gaps }
     }
 
-    pub(crate) fn capacity(&self) -> u64 {
-        self.capacity
-    }
-
     /// From now on the device has this much, what is held included.
     pub(crate) fn limit_to(&mut self, capacity: u64) {
         self.capacity = capacity;
     }
 
+    /// A device that holds segments already.
+    pub(crate) fn holding(segments: &[StartSegment], capacity: u64) -> Device {
+        let mut device = Device::new(capacity);
+        for segment in segments {
+            device.occupy(segment.addr, segment.size);
+        }
+        device
+    }
+
+    /// Bytes that are held.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     /// Takes out what is held before the first event.
-    pub(crate) fn occupy(&mut self, addr: u64, size: u64) {
+    fn occupy(&mut self, addr: u64, size: u64) {
         self.used = self.used.saturating_add(size);
         let end = addr.saturating_add(size);
-        let around = self.gaps.above(addr);
-        let around = around.filter(|(begin, gap_end)| *begin <= addr && end <= *gap_end);
+        let around = self.gaps.above(addr).filter(|(begin, _)| *begin < end);
         if let Some((begin, gap_end)) = around {
             self.gaps.remove(gap_end);
-            self.gaps.add(begin, addr);
+            self.gaps.add(begin, addr.max(begin));
             self.gaps.add(end, gap_end);
         }
     }

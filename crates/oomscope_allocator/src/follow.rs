@@ -5,10 +5,13 @@
 //! to the request, unless the cache could have served it or the stacks tell otherwise: then the
 //! program emptied the cache before.
 
-use oomscope_model::{Event, EventKind, StackId};
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::allocator::{Allocator, Lesson, Request, Rules, StartSegment};
+use oomscope_model::{Event, EventKind, StackId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::allocator::{Allocator, Lesson, Request, Rules, StartSegment, sound};
 use crate::block::BlockId;
 use crate::counters::Counters;
 use crate::faults::{FaultKind, Faults};
@@ -98,14 +101,16 @@ struct Follower<'t, T: ?Sized> {
     vacant: Vec<u32>,
     lanes: FxHashMap<Lane, u16>,
     last_lane: Option<(Lane, u16)>,
-    /// Segments of private pools, by address.
-    private: FxHashMap<u64, PoolId>,
+    /// Memory of private pools, by address: its end, its pool.
+    private: BTreeMap<u64, (u64, PoolId)>,
     program: Program,
     faults: Faults,
     limits: Limits,
     /// Steps that emptied the cache, unless the device refused the request after it.
     doubtful: Vec<(usize, u64)>,
     learned: Learned,
+    /// Up to where completed frees were looked at for [`Follower::flush_at`].
+    flush_seen: usize,
     last_time: u64,
 }
 
@@ -119,45 +124,45 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             vacant: Vec::new(),
             lanes: FxHashMap::default(),
             last_lane: None,
-            private: FxHashMap::default(),
+            private: BTreeMap::new(),
             program: Program::default(),
             faults: Faults::default(),
             limits: Limits::default(),
             doubtful: Vec::new(),
             learned: Learned::default(),
+            flush_seen: 0,
             last_time: 0,
         }
     }
 
     fn begin(&mut self, start: &[StartSegment]) {
+        let (mut start, left_out) = sound(start);
+        for (segment, age) in start.iter_mut().rev().zip(1_u32..) {
+            if segment.age == 0 {
+                segment.age = age;
+            }
+        }
         let (live, program) = (&mut self.live, &mut self.program);
-        let left_out = self.allocator.import(start, |held, block| {
+        self.allocator.import(&start, |held, block| {
             let slot = program.slots;
             program.slots += 1;
             let given_up = held.is_pending.then_some(0);
             live.insert(held.addr, Live { slot, block, given_up });
         });
         self.faults.add_many(FaultKind::Start, left_out);
-        program.settings = self.allocator.rules.settings.clone();
-        program.start = start.to_vec();
-        for (segment, age) in program.start.iter_mut().rev().zip(1_u32..) {
-            if segment.age == 0 {
-                segment.age = age;
-            }
-        }
         self.limits.grant(self.allocator.counters.reserved);
         let private = start.iter().filter(|segment| segment.pool != (0, 0));
-        self.private.extend(private.map(|segment| (segment.addr, segment.pool)));
+        self.private.extend(private.map(|segment| {
+            let end = segment.addr.saturating_add(segment.size);
+            (segment.addr, (end, segment.pool))
+        }));
+        self.program.settings = self.allocator.rules.settings.clone();
+        self.program.start = start;
     }
 
     /// Deals with the event at `at` and those that belong to it; the index after them.
     fn step(&mut self, at: usize, event: Event) -> usize {
-        if let Some(time) = event.time_us {
-            if time < self.last_time {
-                self.faults.add(FaultKind::TimeGoesBack, at);
-            }
-            self.last_time = time;
-        }
+        self.note_time(at, event);
         match event.kind {
             EventKind::Alloc => self.alloc(at, at, event),
             EventKind::Oom => self.oom(at, at, event),
@@ -171,6 +176,14 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         }
     }
 
+    fn note_time(&mut self, at: usize, event: Event) {
+        let Some(time) = event.time_us else { return };
+        if time < self.last_time {
+            self.faults.add(FaultKind::TimeGoesBack, at);
+        }
+        self.last_time = time;
+    }
+
     /// A run of device events: of the request that follows, or of an emptied cache.
     fn device_events(&mut self, at: usize) -> usize {
         let kind = |index: usize| self.trace.event(index).map(|event| event.kind);
@@ -181,8 +194,18 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
                 || matches!(kind, Some(EventKind::SegmentAlloc | EventKind::SegmentMap))
         };
         let len = self.trace.len();
-        let frees_end = (at..len).find(|index| !is_release(kind(*index))).unwrap_or(len);
-        let end = (frees_end..len).find(|index| !is_device(kind(*index))).unwrap_or(len);
+        let stack = |index: usize| self.trace.event(index).map(|event| event.stack);
+        let begin = stack(at);
+        let is_same = |index: usize| is_release(kind(index)) && stack(index) == begin;
+        let frees_end = (at..len).find(|index| !is_same(*index)).unwrap_or(len);
+        let run_end = |from: usize| (from..len).find(|index| !is_device(kind(*index)));
+        let mut end = run_end(frees_end).unwrap_or(len);
+        // Garbage was collected, then all frees that waited were completed for the same request.
+        let completed = end..self.flush_at(end).unwrap_or(end);
+        let after = kind(completed.end);
+        if !completed.is_empty() && (is_release(after) || after == Some(EventKind::Oom)) {
+            end = run_end(completed.end).unwrap_or(len);
+        }
         let terminal = self.trace.event(end);
         let request =
             terminal.filter(|event| matches!(event.kind, EventKind::Alloc | EventKind::Oom));
@@ -196,6 +219,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             self.world.diverge(EventKind::Other, 0, 0);
             return end;
         };
+        let mut release = None;
         if frees_end > at {
             let origin = self.trace.event(at).map_or(StackId::NONE, |event| event.stack);
             let is_same = origin == request.stack;
@@ -206,20 +230,156 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             if if is_told { !is_same } else { by_cache } {
                 return self.empty_cache(at, frees_end);
             }
-            let size = self.allocator.rules.settings.rounding.block_size(request.size.0);
-            let segment = self.allocator.rules.segment_size(size);
+            let segment = self.allocator.rules.obtains(request.size.0);
             let refused = self.limits.reserved.saturating_add(segment);
-            if is_told {
-                self.limits.refuse(refused);
-            } else {
-                self.doubtful.push((self.program.steps.len(), refused));
+            release = Some((is_told, self.program.steps.len(), refused));
+            if !is_told {
                 self.push(Step::EmptyCache, at);
             }
         }
+        if end > completed.start {
+            self.forget(completed);
+        }
         self.limits.apply(self.trace, at, end);
-        match request.kind {
+        self.retire(at, end, self.trace.pool(end));
+        self.note_time(end, request);
+        let refusals = self.allocator.refusals;
+        let next = match request.kind {
             EventKind::Alloc => self.alloc(at, end, request),
             _ => self.oom(at, end, request),
+        };
+        let is_garbage = self.world.divergence.is_none() && self.allocator.refusals == refusals;
+        match release {
+            Some((false, step, _)) if is_garbage => self.unmake(step),
+            Some((false, step, refused)) => self.doubtful.push((step, refused)),
+            Some((true, _, refused)) if !is_garbage => self.limits.refuse(refused),
+            _ => {}
+        }
+        next
+    }
+
+    /// A step was the allocator's own.
+    fn unmake(&mut self, step: usize) {
+        if let Some(step) = self.program.steps.get_mut(step) {
+            *step = Step::Nothing;
+        }
+    }
+
+    /// Whether the events from `at` on complete all frees that wait: the index after them.
+    fn flush_at(&mut self, at: usize) -> Option<usize> {
+        let waiting = self.allocator.waiting();
+        let end = at + waiting;
+        let is_completed = |index: usize| {
+            self.trace.event(index).filter(|event| event.kind == EventKind::FreeCompleted)
+        };
+        let is_run = waiting > 0
+            && self.world.divergence.is_none()
+            && at >= self.flush_seen
+            && is_completed(end - 1).is_some()
+            && is_completed(end).is_none();
+        if !is_run {
+            return None;
+        }
+        self.flush_seen = end;
+        let mut seen = FxHashSet::default();
+        let mut waits = |event: Event| {
+            let live = self.live.get(&event.addr);
+            live.is_some_and(|live| live.given_up == Some(self.allocator.flushes))
+                && seen.insert(event.addr)
+        };
+        (at..end).map(is_completed).all(|event| event.is_some_and(&mut waits)).then_some(end)
+    }
+
+    /// Frees that the allocator itself completes, for a request.
+    fn forget(&mut self, completed: Range<usize>) {
+        for at in completed {
+            let addr = self.trace.event(at).map(|event| event.addr);
+            if let Some(live) = addr.and_then(|addr| self.live.remove(&addr)) {
+                self.push(Step::Complete { slot: live.slot }, at);
+                self.vacant.push(live.slot);
+            }
+        }
+    }
+
+    /// All frees that wait are completed by a request that the device refused: `at` is the first.
+    /// `None` where the program's streams were done with them before it.
+    fn flush(&mut self, at: usize) -> Option<usize> {
+        let flushed = self.flush_at(at)?;
+        let len = self.trace.len();
+        let kind = |index: usize| self.trace.event(index).map(|event| event.kind);
+        let is_device = |index: &usize| {
+            use EventKind::{SegmentAlloc, SegmentFree, SegmentMap, SegmentUnmap};
+            matches!(kind(*index), Some(SegmentAlloc | SegmentFree | SegmentMap | SegmentUnmap))
+        };
+        let end = (flushed..len).find(|index| !is_device(index)).unwrap_or(len);
+        let request = self.trace.event(end)?;
+        let is_refused = match request.kind {
+            EventKind::Oom => true,
+            EventKind::Alloc => {
+                matches!(kind(flushed), Some(EventKind::SegmentFree | EventKind::SegmentUnmap))
+            }
+            _ => false,
+        };
+        let origin = self.trace.event(flushed)?.stack;
+        let wanted = self.request_of(end, request);
+        if !is_refused || origin != request.stack || !self.allocator.flushes_first(wanted) {
+            return None;
+        }
+        self.forget(at..flushed);
+        self.limits.apply(self.trace, flushed, end);
+        self.retire(flushed, end, wanted.pool);
+        Some(match request.kind {
+            EventKind::Alloc => self.alloc(at, end, request),
+            _ => self.oom(at, end, request),
+        })
+    }
+
+    /// Memory of a private pool goes back only when its graph is gone, but for a request of its own.
+    fn retire(&mut self, from: usize, to: usize, asking: PoolId) {
+        if self.private.is_empty() {
+            return;
+        }
+        for at in from..to {
+            let Some(event) = self.trace.event(at) else { return };
+            let Some((&begin, &(end, pool))) = self.private.range(..=event.addr).next_back() else {
+                continue;
+            };
+            let is_release = matches!(event.kind, EventKind::SegmentFree | EventKind::SegmentUnmap);
+            if !is_release || event.addr >= end {
+                continue;
+            }
+            if pool != asking {
+                self.allocator.retire_pool(pool);
+                let lane = self.lane(Lane { stream: 0, pool });
+                self.push(Step::RetirePool { lane }, at);
+            }
+            if event.kind == EventKind::SegmentFree {
+                self.private.remove(&begin);
+            }
+        }
+    }
+
+    /// Notes whose memory the events from `from` to `to` obtained.
+    fn note_pool(&mut self, from: usize, to: usize, pool: PoolId) {
+        if pool == (0, 0) && self.private.is_empty() {
+            return;
+        }
+        for event in (from..to).filter_map(|index| self.trace.event(index)) {
+            if !matches!(event.kind, EventKind::SegmentAlloc | EventKind::SegmentMap) {
+                continue;
+            }
+            let end = event.addr.saturating_add(event.size.0);
+            let before: Vec<u64> = self
+                .private
+                .range(event.addr..end.max(event.addr))
+                .map(|(addr, _)| *addr)
+                .collect();
+            for addr in before {
+                self.private.remove(&addr);
+            }
+            if pool != (0, 0) {
+                self.private.insert(event.addr, (end, pool));
+            }
         }
     }
 
@@ -230,7 +390,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     /// A request that was served by the event `at`; its device events begin at `from`.
     fn alloc(&mut self, from: usize, at: usize, event: Event) -> usize {
         let request = self.request_of(at, event);
-        if request.size > LARGEST {
+        if request.size >= LARGEST {
             self.faults.add(FaultKind::Size, at);
             return at + 1;
         }
@@ -268,8 +428,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             let addr = self.allocator.blocks[block].addr;
             self.world.diverge(EventKind::Alloc, addr, request.size);
         }
-        let size = self.allocator.rules.settings.rounding.block_size(request.size);
-        let segment = self.allocator.rules.segment_size(size);
+        let segment = self.allocator.rules.obtains(request.size);
         self.limits.fail(segment, event.addr);
         let lane = self.lane(Lane { stream: request.stream, pool: request.pool });
         self.push(Step::Failed { lane, size: request.size }, from);
@@ -288,11 +447,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         if self.world.at != at {
             self.world.diverge(EventKind::Alloc, 0, request.size);
         }
-        if request.pool != (0, 0) {
-            let obtained = (from..at).filter_map(|index| self.trace.event(index));
-            let obtained = obtained.filter(|event| event.kind == EventKind::SegmentAlloc);
-            self.private.extend(obtained.map(|event| (event.addr, request.pool)));
-        }
+        self.note_pool(from, at, request.pool);
         block
     }
 
@@ -324,14 +479,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     }
 
     fn empty_cache(&mut self, at: usize, end: usize) -> usize {
-        for index in at..end {
-            let addr = self.trace.event(index).map_or(0, |event| event.addr);
-            if let Some(pool) = self.private.remove(&addr) {
-                self.allocator.retire_pool(pool);
-                let lane = self.lane(Lane { stream: 0, pool });
-                self.push(Step::RetirePool { lane }, at);
-            }
-        }
+        self.retire(at, end, (0, 0));
         self.push(Step::EmptyCache, at);
         self.limits.apply(self.trace, at, end);
         if self.world.divergence.is_none() {
@@ -355,8 +503,12 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             return at + 1;
         }
         let next = self.trace.event(at + 1);
-        let is_completed = next
-            .is_some_and(|next| next.kind == EventKind::FreeCompleted && next.addr == event.addr);
+        // With another stack, it is a later request that completes it.
+        let is_completed = next.is_some_and(|next| {
+            next.kind == EventKind::FreeCompleted
+                && next.addr == event.addr
+                && next.stack == event.stack
+        });
         if is_completed {
             self.end_of(event.addr, live, at);
             return at + 2;
@@ -377,6 +529,8 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
         };
         if live.given_up.is_none() {
             self.faults.add(FaultKind::CompletedUnasked, at);
+        } else if let Some(next) = self.flush(at) {
+            return next;
         }
         self.end_of(event.addr, live, at);
         at + 1
@@ -433,15 +587,10 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             };
             if was_refused {
                 self.limits.refuse(refused);
-                if let Some(step) = self.program.steps.get_mut(step) {
-                    *step = Step::Nothing;
-                }
+                self.unmake(step);
             }
         }
-        let flushes = self.allocator.flushes;
-        let is_held = |live: &&Live| live.given_up.is_none_or(|given_up| given_up == flushes);
-        let held = self.live.values().filter(is_held).map(|live| live.block);
-        let layout = self.allocator.layout(held.filter(|block| *block != BlockId::NONE));
+        let layout = self.allocator.layout();
         Followed {
             counters: self.allocator.counters,
             layout,

@@ -12,7 +12,12 @@ const CHUNK: usize = 128;
 type Key = u128;
 
 fn key(size: u64, rank: u64, block: BlockId) -> Key {
-    (Key::from(size >> 9) << 96) | (Key::from(rank) << 32) | Key::from(block.0)
+    (Key::from(units(size)) << 96) | (Key::from(rank) << 32) | Key::from(block.0)
+}
+
+/// A size as keys hold it. Sizes of 2 TiB and more, which no device has, are all one.
+fn units(size: u64) -> u32 {
+    u32::try_from(size >> 9).unwrap_or(u32::MAX)
 }
 
 fn block_of(key: Key) -> BlockId {
@@ -74,9 +79,20 @@ impl FreeList {
         Some(block_of(key))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Whether a block is in.
+    #[cfg(any(test, feature = "check"))]
+    pub(crate) fn contains(&self, size: u64, rank: u64, block: BlockId) -> bool {
+        let key = key(size, rank, block);
+        self.position_of(key).and_then(|position| self.key_at(position)) == Some(key)
+    }
+
     /// The smallest block of at least `size` bytes, the lowest address among equals.
     pub(crate) fn lower_bound(&self, size: u64) -> Option<Position> {
-        self.position_of(Key::from(size >> 9) << 96)
+        self.position_of(Key::from(units(size)) << 96)
     }
 
     pub(crate) fn next(&self, position: Position) -> Option<Position> {
@@ -86,6 +102,13 @@ impl FreeList {
         }
         let first = Position { chunk: position.chunk + 1, at: 0 };
         self.key_at(first).is_some().then_some(first)
+    }
+
+    /// The blocks of at least `size` bytes, smallest first.
+    pub(crate) fn from(&self, size: u64) -> impl Iterator<Item = BlockId> {
+        let first = self.lower_bound(size).filter(|first| self.key_at(*first).is_some());
+        let after = move |position: &Position| self.next(*position);
+        std::iter::successors(first, after).filter_map(|position| self.block_at(position))
     }
 
     pub(crate) fn block_at(&self, position: Position) -> Option<BlockId> {

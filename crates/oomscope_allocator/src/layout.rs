@@ -1,7 +1,7 @@
 //! The model's segments and blocks at a moment, as a snapshot lists them.
 
 use crate::allocator::Allocator;
-use crate::block::{Block, BlockId, Use};
+use crate::block::{Block, Use};
 use crate::pool::{PoolId, Width};
 
 /// A block of a [`LayoutSegment`].
@@ -38,10 +38,10 @@ pub struct LayoutSegment {
 pub type Layout = Vec<LayoutSegment>;
 
 impl Allocator {
-    /// All segments; `held` are the blocks that are not free.
-    pub(crate) fn layout(&self, held: impl Iterator<Item = BlockId>) -> Layout {
-        let free = self.bins().flat_map(|bin| bin.free.iter());
-        let mut all: Vec<Block> = held.chain(free).map(|id| self.blocks[id]).collect();
+    /// All segments.
+    pub(crate) fn layout(&self) -> Layout {
+        let mapped = self.blocks.iter().filter(|(_, block)| block.used != Use::Unmapped);
+        let mut all: Vec<Block> = mapped.map(|(_, block)| *block).collect();
         all.sort_unstable_by_key(|block| block.addr);
         let mut layout: Layout = Vec::new();
         for block in all {

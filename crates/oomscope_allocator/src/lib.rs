@@ -25,6 +25,7 @@ mod limits;
 mod packing;
 mod pool;
 mod program;
+mod record;
 mod recorded;
 mod release;
 mod replay;
@@ -45,9 +46,13 @@ pub use limits::Limits;
 pub use packing::{Need, need};
 pub use pool::PoolId;
 pub use program::Program;
+pub use record::{Recording, record};
 pub use recorded::{Action, Divergence};
 pub use release::{Release, ReleaseError};
 pub use replay::{Capacity, Failure, Outcome, Watch, replay};
 pub use settings::{Backend, Settings, SettingsError};
 pub use trace::Trace;
 pub use tune::{Trial, Tuning, candidates, trials, tune};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Pools: the default ones, and the private ones of CUDA graphs and `torch.cuda.MemPool`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::block::{BinId, BlockId};
 use crate::free_list::FreeList;
@@ -14,13 +14,11 @@ pub(crate) struct Pool {
     pub(crate) id: PoolId,
     pub(crate) small: Half,
     pub(crate) large: Half,
-    /// A private pool whose graph is gone: its cached memory may be given back.
-    pub(crate) is_freeable: bool,
 }
 
 impl Pool {
     pub(crate) fn new(id: PoolId) -> Pool {
-        Pool { id, small: Half::default(), large: Half::default(), is_freeable: false }
+        Pool { id, small: Half::default(), large: Half::default() }
     }
 
     pub(crate) fn is_private(&self) -> bool {
@@ -32,7 +30,11 @@ impl Pool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Half {
     /// Free lists, by stream, as the comparator orders them.
-    pub(crate) bins: Vec<(u64, BinId)>,
+    pub(crate) bins: BTreeMap<u64, BinId>,
+    /// Those that had a free block since the cache was last given back, of many.
+    pub(crate) cached: BTreeSet<(u64, BinId)>,
+    /// The one that was looked up last.
+    pub(crate) last: Option<(u64, BinId)>,
     /// How often a free block was looked for (`get_free_blocks_call_count`); counts only while
     /// garbage is collected.
     pub(crate) searches: u32,
@@ -53,6 +55,8 @@ pub(crate) struct Bin {
     pub(crate) width: Width,
     pub(crate) stream: u64,
     pub(crate) free: FreeList,
+    /// Whether it is in [`Half::cached`].
+    pub(crate) is_cached: bool,
     /// Address space without memory, by address.
     pub(crate) unmapped: BTreeSet<(u64, BlockId)>,
 }

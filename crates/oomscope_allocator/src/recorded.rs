@@ -3,7 +3,7 @@
 
 use oomscope_model::{Bytes, Event, EventIndex, EventKind};
 
-use crate::device::Device;
+use crate::rounding::LAST_ADDRESS;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -35,13 +35,13 @@ pub(crate) struct Recorded<'t, T: ?Sized> {
     /// The next event.
     pub(crate) at: usize,
     pub(crate) divergence: Option<Divergence>,
-    /// Addresses of reservations that nothing was mapped into.
-    nowhere: Device,
+    /// Where the next reservation is put that nothing is mapped into: beyond all devices.
+    nowhere: u64,
 }
 
 impl<'t, T: Trace + ?Sized> Recorded<'t, T> {
     pub(crate) fn new(trace: &'t T) -> Recorded<'t, T> {
-        Recorded { trace, at: 0, divergence: None, nowhere: Device::new(0) }
+        Recorded { trace, at: 0, divergence: None, nowhere: LAST_ADDRESS }
     }
 
     /// Notes that the model does something else than the trace; only the first time counts.
@@ -71,21 +71,36 @@ impl<'t, T: Trace + ?Sized> Recorded<'t, T> {
 impl<T: Trace + ?Sized> World for Recorded<'_, T> {
     fn malloc(&mut self, size: u64, stream: u64) -> Option<u64> {
         let event = self.next(EventKind::SegmentAlloc)?;
-        if event.size.0 != size || event.stream != stream {
+        if event.size.0 != size || event.stream != stream || event.addr >= LAST_ADDRESS {
             self.diverge(EventKind::SegmentAlloc, 0, size);
         }
         self.at += 1;
-        Some(event.addr)
+        Some(event.addr.min(LAST_ADDRESS - 1))
     }
 
     fn free(&mut self, addr: u64, size: u64, _stream: u64) {
         self.expect(EventKind::SegmentFree, addr, size);
     }
 
-    fn reserve(&mut self, size: u64, stream: u64) -> u64 {
+    fn reserve(&mut self, size: u64, _stream: u64) -> u64 {
         match self.next(EventKind::SegmentMap) {
-            Some(event) => event.addr,
-            None => self.nowhere.reserve(size, stream),
+            Some(event) => event.addr.min(LAST_ADDRESS - 1),
+            None => {
+                let base = self.nowhere;
+                self.nowhere = base.saturating_add(size).min(LAST_ADDRESS * 2);
+                base
+            }
+        }
+    }
+
+    fn maps_next(&self) -> Option<u64> {
+        self.next(EventKind::SegmentMap).map(|event| event.addr)
+    }
+
+    fn settle(&mut self, base: u64) -> u64 {
+        match self.next(EventKind::SegmentMap) {
+            Some(event) if base >= LAST_ADDRESS => event.addr.min(LAST_ADDRESS - 1),
+            _ => base,
         }
     }
 
@@ -101,5 +116,10 @@ impl<T: Trace + ?Sized> World for Recorded<'_, T> {
 
     fn unmap(&mut self, addr: u64, size: u64, _stream: u64) {
         self.expect(EventKind::SegmentUnmap, addr, size);
+    }
+
+    fn completed(&mut self, _addr: u64, _size: u64) {
+        // In an order that depends on which streams used the blocks; that all are, was seen.
+        self.at += usize::from(self.next(EventKind::FreeCompleted).is_some());
     }
 }

@@ -4,12 +4,13 @@ use rustc_hash::FxHashMap;
 
 use crate::allocator::{Allocator, Request, Rules};
 use crate::async_pool;
-use crate::block::BlockId;
+use crate::block::{Block, BlockId};
 use crate::counters::Counters;
 use crate::device::Device;
 use crate::program::{Program, Step};
 use crate::release::Release;
 use crate::settings::{Backend, Settings};
+use crate::world::World;
 
 /// What the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,22 +77,18 @@ pub fn replay(
     if settings.backend == Backend::CudaMallocAsync {
         return async_pool::replay(program, capacity, watch);
     }
-    let allowed = settings.memory_fraction.map(|share| (share * capacity.total as f64) as u64);
-    let rules =
-        Rules { settings: settings.clone(), release, allowed, device_total: capacity.total };
-    let mut run = Run {
-        allocator: Allocator::new(rules),
-        device: Device::new(capacity.available),
-        slots: vec![BlockId::NONE; program.slots as usize],
-        given_up: FxHashMap::default(),
-        requests: 0,
-        survived: 0,
-        avoided: 0,
+    let rules = rules(settings, release, capacity);
+    // Under other settings the past would have been another: what lived is then placed anew.
+    let mut run = if *settings == program.settings {
+        Run::new(program, rules, Device::holding(&program.start, capacity.available))
+    } else {
+        Run::anew(program, rules, capacity.available)
     };
-    run.begin(program, settings);
     let mut failure = None;
     for (step, event) in program.steps.iter().zip(&program.events) {
         let failed = run.step(program, *step);
+        #[cfg(any(test, feature = "check"))]
+        run.check(program);
         watch.step(*event, &run.allocator.counters);
         if let Some(size) = failed {
             let Counters { reserved, active, .. } = run.allocator.counters;
@@ -100,14 +97,20 @@ pub fn replay(
             break;
         }
     }
-    let segments = run.segments();
+    let segments = run.allocator.layout().len();
     let Run { survived, avoided, allocator, .. } = run;
     Outcome { counters: allocator.counters, failure, survived, avoided, segments }
 }
 
-struct Run {
-    allocator: Allocator,
-    device: Device,
+pub(crate) fn rules(settings: &Settings, release: Release, capacity: Capacity) -> Rules {
+    let allowed = settings.memory_fraction.map(|share| (share * capacity.total as f64) as u64);
+    Rules { settings: settings.clone(), release, allowed, device_total: capacity.total }
+}
+
+/// An allocator that runs a program on a device.
+pub(crate) struct Run<W> {
+    pub(crate) allocator: Allocator,
+    pub(crate) world: W,
     slots: Vec<BlockId>,
     /// Slots of blocks that wait for another stream: the allocator's count of flushes then.
     given_up: FxHashMap<u32, u32>,
@@ -116,19 +119,40 @@ struct Run {
     avoided: u64,
 }
 
-impl Run {
-    /// Under the recorded settings, the run begins with what was held then. Under others the past
-    /// would have been another: what lived is placed anew, by address.
-    fn begin(&mut self, program: &Program, settings: &Settings) {
-        if *settings != program.settings {
-            return self.begin_anew(program);
+impl Run<Device> {
+    /// Before the first step, with what lived then placed by these rules, by address.
+    fn anew(program: &Program, rules: Rules, available: u64) -> Run<Device> {
+        let nothing = Program { slots: program.slots, ..Program::default() };
+        let mut run = Run::new(&nothing, rules, Device::new(u64::MAX));
+        let held = program
+            .start
+            .iter()
+            .flat_map(|segment| segment.blocks.iter().map(move |block| (segment, block)));
+        for ((segment, block), slot) in held.zip(0_u32..) {
+            let request =
+                Request { size: block.asked(), stream: segment.stream, pool: segment.pool };
+            let Some(id) = run.allocator.malloc(request, &mut run.world) else { continue };
+            if let Some(place) = run.slots.get_mut(slot as usize) {
+                *place = id;
+            }
+            if block.is_pending {
+                run.allocator.give_up(id);
+                run.given_up.insert(slot, run.allocator.flushes);
+            }
         }
-        for segment in &program.start {
-            self.device.occupy(segment.addr, segment.size);
-        }
+        run.world.limit_to(available);
+        run
+    }
+}
+
+impl<W: World> Run<W> {
+    /// Before the first step, on a device that has what the program starts with.
+    pub(crate) fn new(program: &Program, rules: Rules, world: W) -> Run<W> {
+        let mut allocator = Allocator::new(rules);
+        let mut slots = vec![BlockId::NONE; program.slots as usize];
+        let mut given_up = FxHashMap::default();
         let mut next = 0_u32;
-        let (slots, given_up) = (&mut self.slots, &mut self.given_up);
-        self.allocator.import(&program.start, |held, block| {
+        allocator.import(&program.start, |held, block| {
             if let Some(slot) = slots.get_mut(next as usize) {
                 *slot = block;
             }
@@ -137,42 +161,12 @@ impl Run {
             }
             next += 1;
         });
-    }
-
-    fn begin_anew(&mut self, program: &Program) {
-        let held = program
-            .start
-            .iter()
-            .flat_map(|segment| segment.blocks.iter().map(move |block| (segment, block)));
-        let mut room = Device::new(u64::MAX);
-        for ((segment, block), slot) in held.zip(0_u32..) {
-            let request =
-                Request { size: block.asked(), stream: segment.stream, pool: segment.pool };
-            let Some(id) = self.allocator.malloc(request, &mut room) else { continue };
-            if let Some(place) = self.slots.get_mut(slot as usize) {
-                *place = id;
-            }
-            if block.is_pending {
-                self.allocator.give_up(id);
-                self.given_up.insert(slot, self.allocator.flushes);
-            }
-        }
-        room.limit_to(self.device.capacity());
-        self.device = room;
-    }
-
-    /// Number of segments that are held.
-    fn segments(&self) -> usize {
-        let is_flushed = |slot: &u32| {
-            self.given_up.get(slot).is_some_and(|flushes| *flushes != self.allocator.flushes)
-        };
-        let held = (0_u32..).zip(&self.slots).filter(|(slot, _)| !is_flushed(slot));
-        self.allocator.layout(held.filter_map(|(_, block)| block.some())).len()
+        Run { allocator, world, slots, given_up, requests: 0, survived: 0, avoided: 0 }
     }
 
     /// Runs a step; the size of a request that failed.
     #[inline]
-    fn step(&mut self, program: &Program, step: Step) -> Option<u64> {
+    pub(crate) fn step(&mut self, program: &Program, step: Step) -> Option<u64> {
         match step {
             Step::Alloc { slot, lane, size } => {
                 self.requests += 1;
@@ -183,11 +177,13 @@ impl Run {
             }
             Step::Free { slot } => {
                 if let Some(block) = self.take(slot) {
-                    self.allocator.free(block);
+                    self.free(block);
                 }
             }
             Step::GiveUp { slot } => {
                 if let Some(block) = self.slots.get(slot as usize).and_then(|block| block.some()) {
+                    let Block { addr, requested, .. } = self.allocator.blocks[block];
+                    self.world.gave_up(addr, requested);
                     self.allocator.give_up(block);
                     self.given_up.insert(slot, self.allocator.flushes);
                 }
@@ -197,10 +193,12 @@ impl Run {
                 if let Some(block) = self.take(slot)
                     && flushes == Some(self.allocator.flushes)
                 {
+                    let Block { addr, requested, .. } = self.allocator.blocks[block];
+                    self.world.completed(addr, requested);
                     self.allocator.complete(block);
                 }
             }
-            Step::EmptyCache => self.allocator.release_cached(&mut self.device),
+            Step::EmptyCache => self.allocator.release_cached(&mut self.world),
             Step::RetirePool { lane } => {
                 if let Some(lane) = program.lanes.get(lane as usize) {
                     self.allocator.retire_pool(lane.pool);
@@ -212,7 +210,7 @@ impl Run {
                     // The recorded program went on without it.
                     Some(block) => {
                         self.avoided += 1;
-                        self.allocator.free(block);
+                        self.free(block);
                     }
                     None if self.requests == program.requests => return Some(size),
                     None => self.survived += 1,
@@ -225,14 +223,39 @@ impl Run {
 
     #[inline]
     fn ask(&mut self, program: &Program, lane: u16, size: u64) -> Option<BlockId> {
-        let lane = program.lanes.get(lane as usize)?;
+        let lane = *program.lanes.get(lane as usize)?;
         let request = Request { size, stream: lane.stream, pool: lane.pool };
-        self.allocator.malloc(request, &mut self.device)
+        let block = self.allocator.malloc(request, &mut self.world);
+        match block {
+            Some(block) => self.world.served(self.allocator.blocks[block].addr, size, lane),
+            None => self.world.failed(size, lane),
+        }
+        block
+    }
+
+    #[inline]
+    fn free(&mut self, block: BlockId) {
+        let Block { addr, requested, .. } = self.allocator.blocks[block];
+        self.world.gave_up(addr, requested);
+        self.world.completed(addr, requested);
+        self.allocator.free(block);
     }
 
     #[inline]
     fn take(&mut self, slot: u32) -> Option<BlockId> {
         let place = self.slots.get_mut(slot as usize)?;
         std::mem::replace(place, BlockId::NONE).some()
+    }
+}
+
+#[cfg(any(test, feature = "check"))]
+impl Run<Device> {
+    /// Panics where the model contradicts itself or the device.
+    fn check(&self, program: &Program) {
+        self.allocator.check();
+        assert_eq!(self.world.used(), self.allocator.counters.reserved, "bytes of the device");
+        if program.start.is_empty() {
+            self.allocator.check_addresses();
+        }
     }
 }

@@ -16,6 +16,10 @@ pub const MIN_LARGE_ALLOC: u64 = 10 << 20;
 pub const LARGE_BUFFER: u64 = 20 << 20;
 /// No device has a block this large: requests above it are refused, so that sums stay in range.
 pub const LARGEST: u64 = 1 << 40;
+/// Devices have at most 57 bits of addresses; ranges beyond this are nobody's. Sums stay in range.
+pub(crate) const LAST_ADDRESS: u64 = 1 << 58;
+/// No device has more bytes than this; it bounds address ranges of expandable segments.
+pub(crate) const MOST_TOTAL: u64 = 1 << 52;
 
 /// Number of intervals that `roundup_power2_divisions` tells apart: 1 MiB, 2 MiB, … 32 GiB.
 pub const INTERVALS: usize = 16;

@@ -154,7 +154,7 @@ fn smallest_capacity(program: &Program, trial: &Trial, release: Release, live: u
             fits = middle;
         }
     }
-    Some(fits * SMALL_BUFFER)
+    Some(fits.saturating_mul(SMALL_BUFFER))
 }
 
 /// Maps with every core.

@@ -7,19 +7,8 @@ use crate::world::World;
 
 impl Allocator {
     pub(super) fn collect(&mut self, world: &mut impl World) {
-        let (Some(allowed), Some(share)) =
-            (self.rules.allowed, self.rules.settings.garbage_collection_threshold)
-        else {
-            return;
-        };
-        let threshold = (share * allowed as f64) as u64;
-        let Some(wanted) = self.counters.reserved.checked_sub(threshold).filter(|over| *over > 0)
-        else {
-            return;
-        };
-        let bins: Vec<BinId> = self.pools[0].large.bins.iter().map(|(_, bin)| *bin).collect();
-        let cached = bins.iter().flat_map(|bin| self.bins[bin.0 as usize].free.iter());
-        let mut whole: Vec<BlockId> = cached.filter(|id| !self.blocks[*id].is_split()).collect();
+        let Some(wanted) = self.garbage() else { return };
+        let mut whole: Vec<BlockId> = self.whole().collect();
         let mut total_age: f64 = whole.iter().map(|id| self.age(*id)).sum();
         let mut freed = 0;
         let mut frees = true;
@@ -37,6 +26,26 @@ impl Allocator {
             }
             whole = young;
         }
+    }
+
+    /// Whether there is something to collect.
+    pub(super) fn would_collect(&self) -> bool {
+        self.garbage().is_some() && self.whole().next().is_some()
+    }
+
+    /// How many bytes are held above the threshold, if any.
+    fn garbage(&self) -> Option<u64> {
+        let share = self.rules.settings.garbage_collection_threshold?;
+        let threshold = (share * self.rules.allowed? as f64) as u64;
+        self.counters.reserved.checked_sub(threshold).filter(|over| *over > 0)
+    }
+
+    /// The cached large segments of the default pool.
+    fn whole(&self) -> impl Iterator<Item = BlockId> {
+        let bins = self.pools[0].large.cached.iter();
+        let free = |bin: &BinId| self.bins[bin.0 as usize].free.from(self.smallest_segment);
+        let cached = bins.flat_map(move |(_, bin)| free(bin));
+        cached.filter(|id| !self.blocks[*id].is_split())
     }
 
     /// How many searches a block has been free for (`gc_count`).

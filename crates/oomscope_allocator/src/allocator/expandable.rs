@@ -3,8 +3,19 @@
 use crate::allocator::Allocator;
 use crate::block::{BinId, Block, BlockId, ExpandableId, Use};
 use crate::pool::Width;
-use crate::rounding::SMALL_BUFFER;
+use crate::release::Release;
+use crate::rounding::{LARGE_BUFFER, LARGEST, MOST_TOTAL, SMALL_BUFFER};
 use crate::world::World;
+
+/// The last release that keeps a range which nothing could be mapped into.
+const LAST_THAT_KEEPS: Release = Release { major: 2, minor: 14 };
+
+/// No run has as many ranges; what a hostile file costs is bounded.
+const KNOWN_RANGES: usize = 256;
+
+/// As many unmapped stretches as a device of 160 GiB can have between blocks; a hostile file has a
+/// million.
+const HOLES_TRIED: usize = 4096;
 
 /// `struct ExpandableSegment`.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +24,8 @@ pub(crate) struct Expandable {
     pub(crate) base: u64,
     /// Bytes of address space.
     pub(crate) size: u64,
+    /// The end of what had memory so far.
+    pub(crate) top: u64,
     /// Memory is mapped in multiples of this, counted from the base.
     pub(crate) unit: u64,
 }
@@ -28,17 +41,24 @@ impl Allocator {
         let mut candidate = self.find_expandable(bin, size, world);
         if self.blocks[candidate].used == Use::Unmapped {
             let wanted = size.min(self.blocks[candidate].size);
-            if !self.map(candidate, wanted, world) {
+            if size >= LARGEST || !self.map(candidate, wanted, world) {
+                // A range stays, where later requests find it first, but in newer releases.
+                if self.rules.release > LAST_THAT_KEEPS && !self.blocks[candidate].is_split() {
+                    self.release_expandable(candidate, world);
+                }
                 return None;
             }
         }
-        while self.blocks[candidate].size < size {
+        while self.blocks[candidate].size < size && size < LARGEST {
             let next = self.blocks[candidate].next.some()?;
             let wanted = (size - self.blocks[candidate].size).min(self.blocks[next].size);
             if self.blocks[next].used != Use::Unmapped || !self.map(next, wanted, world) {
                 return None;
             }
             candidate = next;
+        }
+        if size >= LARGEST {
+            return None; // No device has it.
         }
         let block = self.blocks[candidate];
         self.take_out_of_list(candidate, &block);
@@ -48,14 +68,32 @@ impl Allocator {
     /// `find_expandable_block`: the lowest free stretch, mapped or not, that is large enough.
     fn find_expandable(&mut self, bin: BinId, size: u64, world: &mut impl World) -> BlockId {
         let unmapped = &self.bins[bin.0 as usize].unmapped;
-        for &(_, id) in unmapped {
+        let holes = unmapped.iter().take(HOLES_TRIED);
+        for &(addr, id) in holes.chain(unmapped.last()) {
             let before = self.blocks[id].prev.some();
             let first = before.filter(|before| self.is_usable(*before)).unwrap_or(id);
             if self.stretch_holds(first, size) {
-                return first;
+                // A recording does not show where ranges lie that nothing was mapped into.
+                let has_no_place = !self.blocks[id].is_split();
+                match world.maps_next().filter(|next| *next != addr) {
+                    Some(next) if has_no_place != self.is_strange(next) => {
+                        if has_no_place {
+                            continue;
+                        }
+                        break;
+                    }
+                    _ => return first,
+                }
             }
         }
-        self.new_expandable(bin, size, world)
+        self.new_expandable(bin, world)
+    }
+
+    /// Whether an address lies beyond what had memory in each range: how large ranges are, a trace
+    /// does not tell.
+    fn is_strange(&self, addr: u64) -> bool {
+        let mut known = self.expandables.iter().rev().take(KNOWN_RANGES).flatten();
+        known.all(|range| addr < range.base || addr > range.top)
     }
 
     fn is_usable(&self, block: BlockId) -> bool {
@@ -72,15 +110,14 @@ impl Allocator {
         bytes >= size
     }
 
-    fn new_expandable(&mut self, bin: BinId, wanted: u64, world: &mut impl World) -> BlockId {
+    fn new_expandable(&mut self, bin: BinId, world: &mut impl World) -> BlockId {
         let stream = self.bins[bin.0 as usize].stream;
         let unit = self.unit(bin);
-        // As much as the device has and an eighth more. Nobody can map more than that; a request
-        // that asks for it fails when it is mapped.
-        let total = self.rules.device_total.max(wanted);
-        let size = total.saturating_add(total / 8).next_multiple_of(unit);
+        // As much as the device has and an eighth more.
+        let total = self.rules.device_total.clamp(LARGE_BUFFER, MOST_TOTAL);
+        let size = (total + total / 8).next_multiple_of(unit);
         let base = world.reserve(size, stream);
-        let expandable = self.add_expandable(Expandable { base, size, unit });
+        let expandable = self.add_expandable(Expandable { base, size, top: base, unit });
         let segment = self.number_segment();
         let block = self.blocks.add(Block {
             segment,
@@ -117,12 +154,18 @@ impl Allocator {
     /// `map_block`: puts memory behind the first `wanted` bytes of an unmapped block, rounded up
     /// to the granularity, and merges what is free around it into it.
     fn map(&mut self, id: BlockId, wanted: u64, world: &mut impl World) -> bool {
+        if !self.blocks[id].is_split() {
+            self.settle(id, world);
+        }
         let block = self.blocks[id];
         let Some(expandable) = self.expandable(block) else { return false };
         let size = wanted.next_multiple_of(expandable.unit).min(block.size);
         let stream = self.bins[block.bin.0 as usize].stream;
         if !world.map(block.addr, size, stream) {
             return false;
+        }
+        if let Some(Some(range)) = self.expandables.get_mut(block.expandable.0 as usize) {
+            range.top = range.top.max(block.addr + size);
         }
         self.forget_unmapped(id, &block);
         if size < block.size {
@@ -139,6 +182,23 @@ impl Allocator {
         self.put_into_list(id);
         self.counters.obtain(size);
         true
+    }
+
+    /// Moves a range that has no memory yet to where it lies.
+    fn settle(&mut self, id: BlockId, world: &mut impl World) {
+        let Block { addr, bin, expandable, .. } = self.blocks[id];
+        let base = world.settle(addr);
+        if base == addr {
+            return;
+        }
+        let unmapped = &mut self.bin_mut(bin).unmapped;
+        unmapped.remove(&(addr, id));
+        unmapped.insert((base, id));
+        let block = &mut self.blocks[id];
+        (block.addr, block.base) = (base, base);
+        if let Some(Some(expandable)) = self.expandables.get_mut(expandable.0 as usize) {
+            (expandable.base, expandable.top) = (base, base);
+        }
     }
 
     /// `unmap_block`: gives back the whole pages inside a free block. The parts at its ends that

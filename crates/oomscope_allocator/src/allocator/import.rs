@@ -3,7 +3,7 @@
 use crate::allocator::{Allocator, Expandable};
 use crate::block::{BinId, Block, BlockId, ExpandableId, Use};
 use crate::pool::{PoolId, Width};
-use crate::rounding::{LARGEST, MIN_BLOCK};
+use crate::rounding::{LARGEST, LAST_ADDRESS, MIN_BLOCK, MOST_TOTAL};
 
 /// A block that is held when the trace begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,37 +47,62 @@ pub struct StartSegment {
     pub blocks: Vec<StartBlock>,
 }
 
+/// The segments and blocks that can be. What cannot (overlaps, blocks that stick out, sizes that
+/// the allocator never makes, a wrong order) is left out and counted.
+pub(crate) fn sound(start: &[StartSegment]) -> (Vec<StartSegment>, u64) {
+    let mut left_out = 0;
+    let mut last_end = 0;
+    let mut sound = Vec::with_capacity(start.len());
+    for segment in start {
+        let end = end_of(segment.addr, segment.size);
+        let Some(end) = end.filter(|_| segment.addr >= last_end && segment.size <= LARGEST) else {
+            left_out += 1;
+            continue;
+        };
+        last_end = end;
+        let mut at = segment.addr;
+        let mut blocks = Vec::with_capacity(segment.blocks.len());
+        for block in &segment.blocks {
+            let offset = block.addr.checked_sub(at);
+            let is_placed = offset.is_some_and(|offset| offset.is_multiple_of(MIN_BLOCK));
+            let block_end = end_of(block.addr, block.size);
+            let Some(block_end) = block_end.filter(|block_end| is_placed && *block_end <= end)
+            else {
+                left_out += 1;
+                continue;
+            };
+            at = block_end;
+            blocks.push(StartBlock { requested: block.requested.min(block.size), ..*block });
+        }
+        sound.push(StartSegment { blocks, ..*segment });
+    }
+    (sound, left_out)
+}
+
+/// The end of a range that an allocator could hold.
+fn end_of(addr: u64, size: u64) -> Option<u64> {
+    let end = addr.checked_add(size)?;
+    (size > 0 && size.is_multiple_of(MIN_BLOCK) && end <= LAST_ADDRESS).then_some(end)
+}
+
 impl Allocator {
-    /// Takes over segments; `found` hears of each held block. What cannot be (blocks that overlap
-    /// or stick out, sizes that the allocator never makes) is left out and counted.
+    /// Takes over segments, which are [`sound`]; `found` hears of each held block.
     pub(crate) fn import(
         &mut self,
         start: &[StartSegment],
         mut found: impl FnMut(StartBlock, BlockId),
-    ) -> u64 {
-        let mut left_out = 0;
+    ) {
         // Which segment is the oldest is not recorded; addresses mostly go down as segments come.
         self.obtained = u32::try_from(start.len()).unwrap_or(u32::MAX);
         self.imported = self.obtained;
         let mut age = self.obtained;
         let mut range: Option<(BinId, ExpandableId, BlockId, u64)> = None;
-        let mut end_of_last = 0;
         for segment in start {
-            let end = segment.addr.checked_add(segment.size);
-            let is_whole = segment.size.is_multiple_of(MIN_BLOCK) && segment.size <= LARGEST;
-            let Some(end) = end.filter(|_| is_whole && segment.size > 0) else {
-                left_out += 1;
-                continue;
-            };
-            if segment.addr < end_of_last {
-                left_out += 1;
-                continue;
-            }
-            end_of_last = end;
             age = age.saturating_sub(1);
             let width = if segment.is_small { Width::Small } else { Width::Large };
             let pool = self.pool_index(segment.pool);
             let bin = self.bin_of(pool, width, segment.stream);
+            self.smallest_segment = self.smallest_segment.min(segment.size);
             let mut last = BlockId::NONE;
             let mut expandable = ExpandableId::NONE;
             if segment.is_expandable {
@@ -92,28 +117,18 @@ impl Allocator {
             };
             let mut chain = Chain { bin, expandable, last, addr: segment.addr, number, base };
             for block in &segment.blocks {
-                let block_end = block.addr.checked_add(block.size);
-                let fits = block.addr >= chain.addr
-                    && block.size > 0
-                    && block.size.is_multiple_of(MIN_BLOCK)
-                    && (block.addr - segment.addr).is_multiple_of(MIN_BLOCK)
-                    && block_end.is_some_and(|block_end| block_end <= end);
-                if !fits {
-                    left_out += 1;
-                    continue;
-                }
                 self.add_free(&mut chain, block.addr);
                 let used = if block.is_pending { Use::Pending } else { Use::Allocated };
                 let id = self.add_to(&mut chain, block.size, used);
-                self.blocks[id].requested = block.requested.min(block.size);
-                self.counters.hold(block.size, self.blocks[id].requested);
+                self.blocks[id].requested = block.requested;
+                self.counters.hold(block.size, block.requested);
                 if block.is_pending {
                     self.counters.give_up(block.size);
                     self.pending.insert(id);
                 }
                 found(*block, id);
             }
-            self.add_free(&mut chain, end);
+            self.add_free(&mut chain, segment.addr.saturating_add(segment.size));
             if segment.is_expandable {
                 self.end_range(&mut range, chain);
             }
@@ -122,7 +137,6 @@ impl Allocator {
         counters.peak_allocated = counters.allocated;
         counters.peak_active = counters.active;
         counters.peak_reserved = counters.reserved;
-        left_out
     }
 
     /// Adds what lies between the chain's end and `until` as a free block.
@@ -177,9 +191,9 @@ impl Allocator {
                 return (expandable, rest);
             }
         }
-        let total = self.rules.device_total;
-        let size = total.saturating_add(total / 8).max(unit).next_multiple_of(unit);
-        (self.add_expandable(Expandable { base: addr, size, unit }), BlockId::NONE)
+        let total = self.rules.device_total.min(MOST_TOTAL);
+        let size = (total + total / 8).max(unit).next_multiple_of(unit);
+        (self.add_expandable(Expandable { base: addr, size, top: addr, unit }), BlockId::NONE)
     }
 
     fn end_range(
@@ -190,6 +204,7 @@ impl Allocator {
         let id = chain.expandable;
         let Some(Some(place)) = self.expandables.get_mut(id.0 as usize) else { return };
         let mapped = (chain.addr - place.base).next_multiple_of(place.unit);
+        place.top = chain.addr;
         place.size = place.size.max(mapped.saturating_add(place.unit));
         let end = place.base.saturating_add(place.size);
         let (bin, addr) = (chain.bin, chain.addr);

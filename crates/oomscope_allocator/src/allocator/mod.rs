@@ -1,5 +1,7 @@
 //! `DeviceCachingAllocator` of `CUDACachingAllocator.cpp`: requests in, blocks out.
 
+#[cfg(any(test, feature = "check"))]
+mod check;
 mod collect;
 mod expandable;
 mod import;
@@ -8,16 +10,19 @@ mod release;
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
+
 use crate::block::{BinId, Block, BlockId, Blocks, ExpandableId, Use};
 use crate::counters::Counters;
 use crate::free_list::{FreeList, Position};
-use crate::pool::{Bin, Pool, PoolId, Width};
+use crate::pool::{Bin, Half, Pool, PoolId, Width};
 use crate::release::Release;
 use crate::rounding::{LARGEST, MIN_BLOCK, MIN_LARGE_ALLOC, SMALL_BUFFER, SMALL_SIZE};
 use crate::settings::Settings;
 use crate::world::World;
 
 pub(crate) use expandable::Expandable;
+pub(crate) use import::sound;
 pub(crate) use reconcile::Lesson;
 
 pub use import::{StartBlock, StartSegment};
@@ -76,6 +81,16 @@ impl Rules {
             size.min(LARGEST).next_multiple_of(SMALL_BUFFER)
         }
     }
+
+    /// What a request that the cache cannot serve adds to what is held. An expandable segment may
+    /// need less, where its end is free.
+    pub(crate) fn obtains(&self, request: u64) -> u64 {
+        let size = self.settings.rounding.block_size(request);
+        if self.settings.expandable_segments && size > SMALL_SIZE {
+            return size.min(LARGEST).next_multiple_of(self.settings.large_segment_size);
+        }
+        self.segment_size(size)
+    }
 }
 
 /// The allocator of one device.
@@ -86,12 +101,20 @@ pub(crate) struct Allocator {
     pub(crate) blocks: Blocks,
     /// The default pool first.
     pools: Vec<Pool>,
+    /// Where the private ones are.
+    private: FxHashMap<PoolId, usize>,
+    /// Those whose graph is gone: the next release takes their cache too.
+    freeable: BTreeSet<usize>,
+    /// No segment is smaller, bytes: what a beginning has may be.
+    smallest_segment: u64,
     bins: Vec<Bin>,
     expandables: Vec<Option<Expandable>>,
     /// Blocks that wait for another stream.
     pending: BTreeSet<BlockId>,
     /// How often all of them were completed at once: such a block must not be completed again.
     pub(crate) flushes: u32,
+    /// How often the device, or the process's cap, refused a segment.
+    pub(crate) refusals: u64,
     collects_garbage: bool,
     max_split_size: u64,
     tie_break: TieBreak,
@@ -117,10 +140,14 @@ impl Allocator {
             counters: Counters::default(),
             blocks: Blocks::default(),
             pools: vec![Pool::new((0, 0))],
+            private: FxHashMap::default(),
+            freeable: BTreeSet::new(),
+            smallest_segment: SMALL_BUFFER,
             bins: Vec::new(),
             expandables: Vec::new(),
             pending: BTreeSet::new(),
             flushes: 0,
+            refusals: 0,
             collects_garbage: rules.collects_garbage(),
             max_split_size: rules.max_split_size(),
             tie_break: rules.tie_break(),
@@ -137,9 +164,26 @@ impl Allocator {
         let bin = self.bin_for(request, size);
         let block = match self.take_free(bin, size) {
             Some(block) => block,
-            None => self.new_block(bin, size, request, world)?,
+            None => self.new_block(bin, size, world)?,
         };
         Some(self.hand_out(block, bin, size, request.size))
+    }
+
+    /// Number of blocks that wait for another stream.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether a request that the device refuses would have the frees that wait completed before
+    /// anything is given back.
+    pub(crate) fn flushes_first(&mut self, request: Request) -> bool {
+        let size = self.rules.settings.rounding.block_size(request.size);
+        let bin = self.bin_for(request, size);
+        let releases = self.rules.settings.max_split_size.is_some_and(|limit| {
+            let mut free = self.bins[bin.0 as usize].free.from(limit);
+            free.any(|id| self.is_whole(id))
+        });
+        !releases && !self.would_collect() && !self.pool_of(bin).is_private()
     }
 
     /// Whether a free block would serve a request as things stand.
@@ -185,7 +229,26 @@ impl Allocator {
             self.blocks[id].free_since = self.searches(block.bin);
         }
         let rank = self.rank(&block);
-        self.bin_mut(block.bin).free.insert(block.size, rank, id);
+        let bin = self.bin_mut(block.bin);
+        bin.free.insert(block.size, rank, id);
+        if !bin.is_cached {
+            self.list_bin(block.bin);
+        }
+    }
+
+    #[cold]
+    fn list_bin(&mut self, id: BinId) {
+        let bin = &mut self.bins[id.0 as usize];
+        bin.is_cached = true;
+        let (pool, width, stream) = (bin.pool as usize, bin.width, bin.stream);
+        self.half_mut(pool, width).cached.insert((stream, id));
+    }
+
+    fn half_mut(&mut self, pool: usize, width: Width) -> &mut Half {
+        match width {
+            Width::Small => &mut self.pools[pool].small,
+            Width::Large => &mut self.pools[pool].large,
+        }
     }
 
     /// Takes a block out of its free list, where it stands as `block` says.
@@ -196,23 +259,13 @@ impl Allocator {
 
     /// Lists a block as address space without memory.
     fn list_unmapped(&mut self, id: BlockId) {
-        let block = self.blocks[id];
-        let place = self.place(&block);
-        self.bin_mut(block.bin).unmapped.insert((place, id));
+        let Block { addr, bin, .. } = self.blocks[id];
+        self.bin_mut(bin).unmapped.insert((addr, id));
     }
 
     /// Takes it out of that list, where it stands as `block` says.
     fn forget_unmapped(&mut self, id: BlockId, block: &Block) {
-        let place = self.place(block);
-        self.bin_mut(block.bin).unmapped.remove(&(place, id));
-    }
-
-    /// The order of unmapped space: by address, from 2.13 on by the age of its segment first.
-    fn place(&self, block: &Block) -> u64 {
-        match self.tie_break {
-            TieBreak::Address | TieBreak::Block => block.addr,
-            TieBreak::Segment => self.rank(block),
-        }
+        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
     }
 
     /// What decides between free blocks of one size: the lowest comes first.
@@ -263,7 +316,7 @@ impl Allocator {
         if id == (0, 0) {
             return 0;
         }
-        self.pools.iter().position(|pool| pool.id == id).unwrap_or_else(|| {
+        *self.private.entry(id).or_insert_with(|| {
             self.pools.push(Pool::new(id));
             self.pools.len() - 1
         })
@@ -272,29 +325,21 @@ impl Allocator {
     #[inline]
     fn bin_of(&mut self, pool: usize, width: Width, stream: u64) -> BinId {
         let number = BinId(self.bins.len() as u32);
-        let half = match width {
-            Width::Small => &mut self.pools[pool].small,
-            Width::Large => &mut self.pools[pool].large,
-        };
-        // Programs use a handful of streams; hostile files may name many.
-        let at = match half.bins.as_slice() {
-            [(only, bin)] if *only == stream => return *bin,
-            bins => bins.binary_search_by_key(&stream, |(stream, _)| *stream),
-        };
-        match at {
-            Ok(at) => half.bins[at].1,
-            Err(at) => {
-                half.bins.insert(at, (stream, number));
-                let free = FreeList::default();
-                let pool = pool as u32;
-                self.bins.push(Bin { pool, width, stream, free, unmapped: BTreeSet::new() });
-                number
-            }
+        let half = self.half_mut(pool, width);
+        match half.last {
+            Some((last, bin)) if last == stream => return bin,
+            _ => {}
         }
-    }
-
-    pub(crate) fn bins(&self) -> impl Iterator<Item = &Bin> {
-        self.bins.iter()
+        let bin = *half.bins.entry(stream).or_insert(number);
+        half.last = Some((stream, bin));
+        if bin == number {
+            let free = FreeList::default();
+            let pool = pool as u32;
+            let unmapped = BTreeSet::new();
+            let is_cached = false;
+            self.bins.push(Bin { pool, width, stream, free, is_cached, unmapped });
+        }
+        bin
     }
 
     pub(crate) fn bin(&self, bin: BinId) -> &Bin {
@@ -373,21 +418,12 @@ impl Allocator {
 
     /// Memory from the device: the part of `malloc` after no free block was found.
     #[cold]
-    fn new_block(
-        &mut self,
-        bin: BinId,
-        size: u64,
-        request: Request,
-        world: &mut impl World,
-    ) -> Option<BlockId> {
-        if request.size > LARGEST {
-            self.counters.ooms += 1;
-            return None;
-        }
+    fn new_block(&mut self, bin: BinId, size: u64, world: &mut impl World) -> Option<BlockId> {
         if self.collects_garbage {
             self.collect(world);
         }
         let mut block = self.obtain(bin, size, world);
+        self.refusals += u64::from(block.is_none());
         if block.is_none() && self.release_available(bin, size, world) {
             block = self.obtain(bin, size, world);
         }
@@ -411,6 +447,9 @@ impl Allocator {
         }
         if self.uses_expandable(bin) {
             return self.obtain_expandable(bin, size, world);
+        }
+        if size >= LARGEST {
+            return None; // No device has it; the cache is given back for it all the same.
         }
         let stream = self.bins[bin.0 as usize].stream;
         let addr = world.malloc(segment, stream)?;

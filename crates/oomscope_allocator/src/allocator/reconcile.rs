@@ -86,7 +86,7 @@ impl Allocator {
         if self.tie_break != TieBreak::Segment || addrs.len() < 2 {
             return;
         }
-        let free = self.bins().flat_map(|bin| bin.free.iter());
+        let free = self.bins.iter().flat_map(|bin| bin.free.iter());
         let cached: FxHashMap<u64, BlockId> = free
             .filter(|id| !self.blocks[*id].is_split())
             .map(|id| (self.blocks[id].addr, id))

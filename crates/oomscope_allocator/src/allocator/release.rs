@@ -41,12 +41,16 @@ impl Allocator {
 
     /// Gives a free block back that is a segment of its own; whether it is one.
     fn release_whole(&mut self, id: BlockId, world: &mut impl World) -> bool {
-        let block = &self.blocks[id];
-        let is_whole = !block.is_expandable() && !block.is_split();
+        let is_whole = self.is_whole(id);
         if is_whole {
             self.release_segment(id, world);
         }
         is_whole
+    }
+
+    pub(super) fn is_whole(&self, id: BlockId) -> bool {
+        let block = &self.blocks[id];
+        !block.is_expandable() && !block.is_split()
     }
 
     /// `release_cached_blocks`, which `torch.cuda.empty_cache` calls too: frees that wait are
@@ -54,35 +58,33 @@ impl Allocator {
     pub(crate) fn release_cached(&mut self, world: &mut impl World) {
         self.flushes += 1;
         while let Some(block) = self.pending.pop_first() {
+            let Block { addr, requested, .. } = self.blocks[block];
+            world.completed(addr, requested);
             self.make_free(block);
         }
         self.release_half(0, Width::Large, world);
         self.release_half(0, Width::Small, world);
-        for pool in 1..self.pools.len() {
-            if self.pools[pool].is_freeable {
-                self.release_half(pool, Width::Small, world);
-                self.release_half(pool, Width::Large, world);
-            }
+        let freeable: Vec<usize> = self.freeable.iter().copied().collect();
+        for pool in freeable {
+            self.release_half(pool, Width::Small, world);
+            self.release_half(pool, Width::Large, world);
         }
     }
 
     /// The graph of a private pool is gone: the next release takes the pool's cache too.
     pub(crate) fn retire_pool(&mut self, id: crate::pool::PoolId) {
-        if let Some(pool) = self.pools.iter_mut().find(|pool| pool.id == id && pool.is_private()) {
-            pool.is_freeable = true;
-        }
+        self.freeable.extend(self.private.get(&id));
     }
 
     /// `release_blocks`.
     fn release_half(&mut self, pool: usize, width: Width, world: &mut impl World) {
-        let half = match width {
-            Width::Small => &self.pools[pool].small,
-            Width::Large => &self.pools[pool].large,
-        };
-        let bins: Vec<BinId> = half.bins.iter().map(|(_, bin)| *bin).collect();
+        let cached = &self.half_mut(pool, width).cached;
+        let bins: Vec<(u64, BinId)> = cached.iter().copied().collect();
         let mut expandable = Vec::new();
-        for bin in bins {
-            let free: Vec<BlockId> = self.bins[bin.0 as usize].free.iter().collect();
+        for (_, bin) in &bins {
+            // Smaller blocks are parts of segments, or of pages.
+            let free = &self.bins[bin.0 as usize].free;
+            let free: Vec<BlockId> = free.from(self.smallest_segment).collect();
             for id in free {
                 if self.blocks[id].is_expandable() {
                     expandable.push(id);
@@ -95,6 +97,13 @@ impl Allocator {
             self.unmap(id, world);
             if self.blocks[id].used == Use::Unmapped && !self.blocks[id].is_split() {
                 self.release_expandable(id, world);
+            }
+        }
+        for (stream, id) in bins {
+            let bin = &mut self.bins[id.0 as usize];
+            if bin.free.is_empty() {
+                bin.is_cached = false;
+                self.half_mut(pool, width).cached.remove(&(stream, id));
             }
         }
     }
