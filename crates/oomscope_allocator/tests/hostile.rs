@@ -121,14 +121,15 @@ fn faults_are_counted_with_the_event_that_came_first() {
 
 #[test]
 fn what_no_device_has_is_not_served_from_the_cache() {
-    let base = 1 << 45;
+    // In whole units, together more than 1 TiB.
+    let (base, quarter) = (1 << 45, 14_000 * 20 * MIB);
     let mut tape = Tape::default();
     for turn in 0..4 {
-        tape.add(SegmentMap, base + (turn << 38), 1 << 38);
-        tape.add(Alloc, base + (turn << 38), 1 << 38);
+        tape.add(SegmentMap, base + turn * quarter, quarter);
+        tape.add(Alloc, base + turn * quarter, quarter);
     }
     for turn in 0..4 {
-        free(&mut tape, base + (turn << 38));
+        free(&mut tape, base + turn * quarter);
     }
     tape.add(Oom, 0, 1 << 59);
     let followed = run(&tape, "expandable_segments:True", &[]);
