@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use oomscope_allocator::{Capacity, Settings, Trace, replay};
+use oomscope_allocator::{Capacity, Settings, Setup, Trace, follow, replay};
 use oomscope_diagnose::replay::{DeviceTrace, follow_recorded};
 use oomscope_model::{DeviceId, EventKind};
 use oomscope_snapshot::Snapshot;
@@ -46,7 +46,21 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let recorded = follow_recorded(&snapshot, device, None);
     let agrees = if recorded.followed.divergence.is_none() { "agrees" } else { "diverges" };
     let told = Some(recorded.release);
-    let follow = best(|| drop(follow_recorded(&snapshot, device, told)));
+    let trace = DeviceTrace::new(&snapshot, device);
+    let setup = Setup {
+        settings: recorded.settings.clone(),
+        release: recorded.release,
+        allowed: recorded.allowed,
+        start: &[],
+    };
+    let follow = best(|| {
+        if recorded.is_complete {
+            drop(follow(&trace, &setup));
+        } else {
+            // With what was held before the first event, which is read out of the file first.
+            drop(follow_recorded(&snapshot, device, told));
+        }
+    });
     print(&format!("follow ({}, {agrees})", recorded.release), events, follow);
     let limitless = Capacity { available: u64::MAX, total: 1 << 40 };
     let program = &recorded.followed.program;

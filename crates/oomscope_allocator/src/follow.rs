@@ -80,6 +80,10 @@ pub fn follow<T: Trace + ?Sized>(trace: &T, setup: &Setup<'_>) -> Followed {
     let mut at = 0;
     while let Some(event) = trace.event(at) {
         at = follower.step(at, event).max(at + 1);
+        #[cfg(any(test, feature = "check"))]
+        if follower.world.divergence.is_none() {
+            follower.allocator.check();
+        }
     }
     follower.finish()
 }

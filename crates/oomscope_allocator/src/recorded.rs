@@ -83,14 +83,12 @@ impl<T: Trace + ?Sized> World for Recorded<'_, T> {
     }
 
     fn reserve(&mut self, size: u64, _stream: u64) -> u64 {
-        match self.next(EventKind::SegmentMap) {
-            Some(event) => event.addr.min(LAST_ADDRESS - 1),
-            None => {
-                let base = self.nowhere;
-                self.nowhere = base.saturating_add(size).min(LAST_ADDRESS * 2);
-                base
-            }
+        if let Some(addr) = self.maps_next() {
+            return addr.min(LAST_ADDRESS - 1);
         }
+        let base = self.nowhere;
+        self.nowhere = base.saturating_add(size).min(LAST_ADDRESS * 2);
+        base
     }
 
     fn maps_next(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! Traces that no allocator wrote: nothing panics, faults are counted, and time stays bounded.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "time is what is tested")]
+
 use std::time::{Duration, Instant};
 
 use oomscope_allocator::{
@@ -87,7 +89,9 @@ fn faults_are_counted_with_the_event_that_came_first() {
     use FaultKind::{TimeGoesBack, UnknownAddress};
     let page = 2 * MIB;
     let held = [(SegmentAlloc, page, page), (Alloc, page, 512)];
-    let cases: &[(&[(EventKind, u64, u64)], FaultKind, u64, u32)] = &[
+    /// Events, what is wrong with them, how often, and where first.
+    type Case<'c> = (&'c [(EventKind, u64, u64)], FaultKind, u64, u32);
+    let cases: &[Case<'_>] = &[
         (&[(FreeRequested, 512, 512), (FreeCompleted, 512, 512)], UnknownAddress, 2, 2),
         (&[(FreeCompleted, page, 512), (FreeCompleted, page, 512)], CompletedUnasked, 1, 2),
         (
@@ -113,6 +117,28 @@ fn faults_are_counted_with_the_event_that_came_first() {
     tape.events[2].time_us = Some(0);
     let faults = run(&tape, "", &[]).faults;
     assert_eq!(faults.kinds.first().map(|fault| fault.kind), Some(TimeGoesBack));
+}
+
+#[test]
+fn what_no_device_has_is_not_served_from_the_cache() {
+    // In whole units, together more than 1 TiB.
+    let (base, quarter) = (1 << 45, 14_000 * 20 * MIB);
+    let mut tape = Tape::default();
+    for turn in 0..4 {
+        tape.add(SegmentMap, base + turn * quarter, quarter);
+        tape.add(Alloc, base + turn * quarter, quarter);
+    }
+    for turn in 0..4 {
+        free(&mut tape, base + turn * quarter);
+    }
+    tape.add(Oom, 0, 1 << 59);
+    let followed = run(&tape, "expandable_segments:True", &[]);
+    assert_eq!((followed.counters.ooms, followed.counters.requested), (1, 0));
+    let all = Capacity { available: u64::MAX, total: u64::MAX };
+    for conf in ["", "expandable_segments:True"] {
+        let outcome = replay(&followed.program, &settings(conf), Release::NEWEST, all, &mut ());
+        assert_eq!((outcome.avoided, outcome.counters.ooms), (0, 1), "{conf}");
+    }
 }
 
 #[test]
@@ -161,8 +187,16 @@ fn no_beginning_is_too_odd() {
                     |addr: u64, is_pending| StartBlock { addr, size, requested: 9, is_pending };
                 let blocks = vec![block(addr, true), block(addr, false), block(0, true)];
                 let (stream, pool, is_small) = (addr, (size, 0), size < MIB);
-                let segment =
-                    StartSegment { addr, size, stream, pool, is_small, is_expandable, age: 0, blocks };
+                let segment = StartSegment {
+                    addr,
+                    size,
+                    stream,
+                    pool,
+                    is_small,
+                    is_expandable,
+                    age: 0,
+                    blocks,
+                };
                 let tape = Tape::of(&[
                     (FreeRequested, addr, size),
                     (FreeCompleted, addr, size),
@@ -362,7 +396,6 @@ fn a_million_hostile_events_take_seconds() {
             tape("", |tape, turn| match turn % 4 {
                 0 => segment(tape, base, 2 * MIB),
                 1 => tape.add(Alloc, base, 512),
-                2 => free(tape, base),
                 _ => free(tape, base),
             }),
         ),

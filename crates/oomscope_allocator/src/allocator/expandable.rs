@@ -39,13 +39,14 @@ impl Allocator {
         world: &mut impl World,
     ) -> Option<BlockId> {
         let mut candidate = self.find_expandable(bin, size, world);
+        if size >= LARGEST {
+            self.give_up_range(candidate, world);
+            return None; // No device has it.
+        }
         if self.blocks[candidate].used == Use::Unmapped {
             let wanted = size.min(self.blocks[candidate].size);
-            if size >= LARGEST || !self.map(candidate, wanted, world) {
-                // A range stays, where later requests find it first, but in newer releases.
-                if self.rules.release > LAST_THAT_KEEPS && !self.blocks[candidate].is_split() {
-                    self.release_expandable(candidate, world);
-                }
+            if !self.map(candidate, wanted, world) {
+                self.give_up_range(candidate, world);
                 return None;
             }
         }
@@ -63,6 +64,16 @@ impl Allocator {
         let block = self.blocks[candidate];
         self.take_out_of_list(candidate, &block);
         Some(candidate)
+    }
+
+    /// A range that nothing could be mapped into stays, where later requests find it first, but in
+    /// newer releases.
+    fn give_up_range(&mut self, id: BlockId, world: &mut impl World) {
+        let block = &self.blocks[id];
+        let is_whole = block.used == Use::Unmapped && !block.is_split();
+        if is_whole && self.rules.release > LAST_THAT_KEEPS {
+            self.release_expandable(id, world);
+        }
     }
 
     /// `find_expandable_block`: the lowest free stretch, mapped or not, that is large enough.

@@ -379,6 +379,9 @@ impl Allocator {
 
     #[inline]
     fn find_free(&self, bin: BinId, size: u64) -> Option<Position> {
+        if size >= LARGEST {
+            return None;
+        }
         let free = &self.bins[bin.0 as usize].free;
         let mut position = free.lower_bound(size)?;
         let mut block = &self.blocks[free.block_at(position)?];

@@ -11,12 +11,14 @@ use crate::settings::Settings;
 const MIB: u64 = 1 << 20;
 
 /// Streams and pools; the first two are the default pool.
+/// The pools are those of graphs: requests of a `MemPool`, which may free the cache, would ask a pool
+/// again whose owner is gone.
 const LANES: [Lane; 5] = [
     Lane { stream: 0, pool: (0, 0) },
     Lane { stream: 7, pool: (0, 0) },
-    Lane { stream: 0, pool: (0, 1) },
-    Lane { stream: 7, pool: (0, 1) },
-    Lane { stream: 0, pool: (0, 2) },
+    Lane { stream: 0, pool: (1, 0) },
+    Lane { stream: 7, pool: (1, 0) },
+    Lane { stream: 0, pool: (2, 0) },
 ];
 
 /// What a program does next; `which` of its live blocks is counted round.

@@ -34,7 +34,7 @@ proptest! {
         release in releases(),
         capacity in capacities(),
     ) {
-        let (settings, capacity) = with_unknown_total(settings, capacity);
+        let (settings, capacity) = with_unknown_total(&settings, capacity);
         let program = program_of(&told_apart(acts, &settings));
         let recording = record(&program, &settings, release, capacity);
         let followed = followed(&recording, &settings, release, capacity, &[]);
@@ -86,10 +86,10 @@ proptest! {
 
 /// A trace does not tell the device's total, on which the ranges of expandable segments depend:
 /// the same cap on a device as large as it is assumed to be then.
-fn with_unknown_total(settings: Settings, capacity: Capacity) -> (Settings, Capacity) {
+fn with_unknown_total(settings: &Settings, capacity: Capacity) -> (Settings, Capacity) {
     let scale = capacity.total as f64 / LARGEST as f64;
     let memory_fraction = settings.memory_fraction.map(|share| share * scale);
-    (Settings { memory_fraction, ..settings }, Capacity { total: LARGEST, ..capacity })
+    (Settings { memory_fraction, ..settings.clone() }, Capacity { total: LARGEST, ..capacity })
 }
 
 /// Frees that are completed right before a request that collects garbage, or gives large blocks
