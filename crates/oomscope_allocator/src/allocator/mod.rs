@@ -5,6 +5,7 @@ mod check;
 mod collect;
 mod expandable;
 mod import;
+mod lists;
 mod reconcile;
 mod release;
 
@@ -14,8 +15,8 @@ use rustc_hash::FxHashMap;
 
 use crate::block::{BinId, Block, BlockId, Blocks, ExpandableId, Use};
 use crate::counters::Counters;
-use crate::free_list::{FreeList, Position};
-use crate::pool::{Bin, Half, Pool, PoolId, Width};
+use crate::free_list::Position;
+use crate::pool::{Bin, Pool, PoolId, Width};
 use crate::release::Release;
 use crate::rounding::{LARGEST, MIN_BLOCK, MIN_LARGE_ALLOC, SMALL_BUFFER, SMALL_SIZE};
 use crate::settings::Settings;
@@ -223,63 +224,6 @@ impl Allocator {
         self.put_into_list(id);
     }
 
-    fn put_into_list(&mut self, id: BlockId) {
-        let block = self.blocks[id];
-        if self.collects_garbage {
-            self.blocks[id].free_since = self.searches(block.bin);
-        }
-        let rank = self.rank(&block);
-        let bin = self.bin_mut(block.bin);
-        bin.free.insert(block.size, rank, id);
-        if !bin.is_cached {
-            self.list_bin(block.bin);
-        }
-    }
-
-    #[cold]
-    fn list_bin(&mut self, id: BinId) {
-        let bin = &mut self.bins[id.0 as usize];
-        bin.is_cached = true;
-        let (pool, width, stream) = (bin.pool as usize, bin.width, bin.stream);
-        self.half_mut(pool, width).cached.insert((stream, id));
-    }
-
-    fn half_mut(&mut self, pool: usize, width: Width) -> &mut Half {
-        match width {
-            Width::Small => &mut self.pools[pool].small,
-            Width::Large => &mut self.pools[pool].large,
-        }
-    }
-
-    /// Takes a block out of its free list, where it stands as `block` says.
-    fn take_out_of_list(&mut self, id: BlockId, block: &Block) {
-        let rank = self.rank(block);
-        self.bin_mut(block.bin).free.remove(block.size, rank, id);
-    }
-
-    /// Lists a block as address space without memory.
-    fn list_unmapped(&mut self, id: BlockId) {
-        let Block { addr, bin, .. } = self.blocks[id];
-        self.bin_mut(bin).unmapped.insert((addr, id));
-    }
-
-    /// Takes it out of that list, where it stands as `block` says.
-    fn forget_unmapped(&mut self, id: BlockId, block: &Block) {
-        self.bin_mut(block.bin).unmapped.remove(&(block.addr, id));
-    }
-
-    /// What decides between free blocks of one size: the lowest comes first.
-    #[inline]
-    fn rank(&self, block: &Block) -> u64 {
-        match self.tie_break {
-            TieBreak::Address => block.addr,
-            TieBreak::Block => block.made,
-            TieBreak::Segment => {
-                (u64::from(block.segment) << 32) | ((block.addr - block.base) >> 9)
-            }
-        }
-    }
-
     /// `try_merge_blocks`: `from`, when it is free as `into` is, becomes part of it.
     fn merge(&mut self, into: BlockId, from: BlockId) -> bool {
         let Some(from) = from.some() else { return false };
@@ -302,64 +246,6 @@ impl Allocator {
         self.blocks.link(before, into, after);
         self.blocks.drop(from);
         true
-    }
-
-    #[inline]
-    fn bin_for(&mut self, request: Request, size: u64) -> BinId {
-        let width = if size <= SMALL_SIZE { Width::Small } else { Width::Large };
-        let pool = self.pool_index(request.pool);
-        self.bin_of(pool, width, request.stream)
-    }
-
-    /// The pool with an identity; made when it is new.
-    fn pool_index(&mut self, id: PoolId) -> usize {
-        if id == (0, 0) {
-            return 0;
-        }
-        *self.private.entry(id).or_insert_with(|| {
-            self.pools.push(Pool::new(id));
-            self.pools.len() - 1
-        })
-    }
-
-    #[inline]
-    fn bin_of(&mut self, pool: usize, width: Width, stream: u64) -> BinId {
-        let number = BinId(self.bins.len() as u32);
-        let half = self.half_mut(pool, width);
-        match half.last {
-            Some((last, bin)) if last == stream => return bin,
-            _ => {}
-        }
-        let bin = *half.bins.entry(stream).or_insert(number);
-        half.last = Some((stream, bin));
-        if bin == number {
-            let free = FreeList::default();
-            let pool = pool as u32;
-            let unmapped = BTreeSet::new();
-            let is_cached = false;
-            self.bins.push(Bin { pool, width, stream, free, is_cached, unmapped });
-        }
-        bin
-    }
-
-    pub(crate) fn bin(&self, bin: BinId) -> &Bin {
-        &self.bins[bin.0 as usize]
-    }
-
-    fn bin_mut(&mut self, bin: BinId) -> &mut Bin {
-        &mut self.bins[bin.0 as usize]
-    }
-
-    pub(crate) fn pool_of(&self, bin: BinId) -> &Pool {
-        &self.pools[self.bins[bin.0 as usize].pool as usize]
-    }
-
-    /// How often the half that a bin belongs to was searched.
-    fn searches(&self, bin: BinId) -> u32 {
-        match self.bins[bin.0 as usize].width {
-            Width::Small => self.pool_of(bin).small.searches,
-            Width::Large => self.pool_of(bin).large.searches,
-        }
     }
 
     /// `get_free_block`.
