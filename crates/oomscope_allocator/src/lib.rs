@@ -29,7 +29,7 @@ mod record;
 mod recorded;
 mod release;
 mod replay;
-pub mod rounding;
+mod rounding;
 mod settings;
 mod trace;
 mod tune;

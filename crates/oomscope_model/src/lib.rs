@@ -20,6 +20,7 @@ mod frame;
 mod memory_error;
 mod place;
 mod problem;
+pub mod rounding;
 mod snapshot;
 mod trace;
 

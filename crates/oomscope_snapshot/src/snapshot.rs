@@ -6,9 +6,9 @@ use oomscope_model::{AllocatorSettings, Bytes, DeviceId, Event, EventIndex, Even
 use oomscope_model::{Segment, StackId};
 
 use crate::columns::{Stretches, Texts};
-use crate::history::rounding::Rounding;
 use crate::reader::ReadProblem;
 use crate::stacks::Stacks;
+use oomscope_model::rounding::Rounding;
 
 /// A snapshot that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -111,6 +111,7 @@ fn segment(bytes: &mut Bytewise<'_>) -> Option<StartSegment> {
         pool: (0, flags >> 2 & 1),
         is_small: flags & 8 != 0,
         is_expandable: flags & 16 != 0,
+        age: 0,
         blocks,
     })
 }

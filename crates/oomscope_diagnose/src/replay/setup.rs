@@ -1,7 +1,7 @@
 //! Under which release and settings a snapshot was recorded, and what was held before it.
 
-use oomscope_allocator::rounding::Rounding;
 use oomscope_allocator::{Release, Settings, SettingsError, StartBlock, StartSegment};
+use oomscope_model::rounding::Rounding;
 use oomscope_model::{BlockState, EventIndex, SegmentPool};
 use oomscope_snapshot::{At, History, Snapshot};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use oomscope_model::{Bytes, EventKind, Segment, SegmentPool};
 
-use crate::history::rounding::{LARGEST, SMALL_BUFFER};
+use oomscope_model::rounding::{LARGEST, SMALL_BUFFER};
 
 /// A range of device memory held at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

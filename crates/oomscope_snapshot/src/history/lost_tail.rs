@@ -9,8 +9,8 @@ use oomscope_model::{
 use rustc_hash::FxHashSet;
 
 use super::layout::SegmentRange;
-use super::rounding::SMALL_BUFFER;
 use crate::snapshot::{Snapshot, Trace};
+use oomscope_model::rounding::SMALL_BUFFER;
 
 /// The device's memory at the cut.
 pub(super) struct AtTheCut {

@@ -9,7 +9,6 @@ mod layout;
 mod lost_tail;
 pub(crate) mod moves;
 mod reservation;
-pub(crate) mod rounding;
 mod state;
 mod timeline;
 
@@ -27,8 +26,8 @@ use oomscope_model::{
 };
 
 use crate::history::layout::{Change, Fit};
-use crate::history::rounding::{LARGEST, SMALL_SIZE};
 use crate::snapshot::{Snapshot, Trace};
+use oomscope_model::rounding::{LARGEST, SMALL_SIZE};
 
 /// A block's life. Times count events: time `n` is the moment after the first `n` events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use rustc_hash::FxHashMap;
 
 use crate::history::layout::{Change, Layout, SegmentRange};
 use crate::history::moves::{Move, moves};
-use crate::history::rounding::LARGEST;
 use crate::history::{History, Life};
+use oomscope_model::rounding::LARGEST;
 
 /// Bytes after each event, by event index, of the segments that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use oomscope_model::{AllocatorSettings, Block, BlockState, Bytes, DeviceId, Segment};
 
-use crate::history::rounding::Rounding;
 use crate::reader::containers::{Item, List, NO_RUN, Run};
 use crate::reader::error::{ReadError, ReadProblem};
 use crate::reader::machine::Machine;
@@ -13,6 +12,7 @@ use crate::reader::records::{AnnotationRecord, BlockRecord, Dict, SegmentRecord,
 use crate::reader::value::Value;
 use crate::reader::word::Word;
 use crate::snapshot::{Annotation, PinnedHost, Rows, Shared, Snapshot, Stage, Trace, UnknownWord};
+use oomscope_model::rounding::Rounding;
 
 /// Makes the snapshot. `problem` is what stopped the reading early, if anything did.
 pub(crate) fn assemble(

@@ -4,9 +4,9 @@ use oomscope_model::{Bytes, Growth, SegmentPool};
 
 use crate::analysis::past::Past;
 use crate::analysis::{Recording, growth};
-use crate::history::rounding::{SMALL_SIZE, segment_size};
 use crate::views::Point;
 use crate::{Snapshot, State};
+use oomscope_model::rounding::{SMALL_SIZE, segment_size};
 
 /// A request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

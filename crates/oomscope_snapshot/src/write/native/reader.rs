@@ -9,10 +9,10 @@ use oomscope_model::{
 use super::columns::{Damage, RUN, Source, Width};
 use super::{END, KINDS, LOST_TAIL, MAGIC, POOLS, RELEASES, STAGES, STATES, VERSION};
 use crate::columns::Stretches;
-use crate::history::rounding::Rounding;
 use crate::reader::{ReadError, ReadProblem};
 use crate::snapshot::{Annotation, PinnedHost, Rows, Shared, Snapshot, Stage, Trace, UnknownWord};
 use crate::stacks::{FxNode, Stacks};
+use oomscope_model::rounding::Rounding;
 
 /// Ten million stacks of depth 100.
 const MOST_FRAMES: u64 = 1 << 30;
