@@ -38,7 +38,9 @@ enum Keys {
     Settings,
     Annotations,
     CompileContext,
-    /// User metadata, pools of events, pinned host memory.
+    /// User metadata, pools of events.
+    UserMetadata,
+    /// Pinned host memory and its limits.
     Newest,
 }
 
@@ -49,6 +51,7 @@ impl Keys {
             Some("2.3 to 2.5") => Keys::Settings,
             Some("2.6" | "2.6 or later") => Keys::Annotations,
             Some("2.7 to 2.9") => Keys::CompileContext,
+            Some("2.10 to 2.12") => Keys::UserMetadata,
             _ => Keys::Newest,
         }
     }
@@ -213,19 +216,19 @@ impl<'s> Writer<'_, 's> {
             }
         }
         let pool = trace.pool_id(index);
-        if self.keys == Keys::Newest {
+        if self.keys >= Keys::UserMetadata {
             self.to.word("user_metadata");
             match trace.user_metadata(index) {
                 Some(metadata) => self.to.text(metadata),
                 None => self.to.word(""),
             }
         }
-        if self.keys == Keys::Newest || pool != (0, 0) {
+        if self.keys >= Keys::UserMetadata || pool != (0, 0) {
             self.to.word("pool_id");
             self.to.pair(pool);
         }
         // Older releases leave the key out.
-        if event.stack != StackId::NONE || self.keys == Keys::Newest {
+        if event.stack != StackId::NONE || self.keys >= Keys::UserMetadata {
             self.stack(event.stack)?;
         }
         self.to.end_dict();
@@ -356,7 +359,7 @@ impl<'s> Writer<'_, 's> {
             self.to.word("expandable_segments");
             self.to.bool(expandable);
         }
-        if snapshot.torch_version == Some("2.13 or later") {
+        if self.keys == Keys::Newest {
             // Limits of pinned host memory: what they were is not kept, the release is.
             for key in ["max_round_threshold", "max_cached_size"] {
                 self.to.word(key);
@@ -400,7 +403,7 @@ fn action_name(kind: EventKind, keys: Keys) -> &'static str {
         EventKind::SegmentUnmap => "segment_unmap",
         EventKind::Oom => "oom",
         EventKind::Snapshot => "snapshot",
-        EventKind::Other if keys == Keys::Newest => "annotate",
+        EventKind::Other if keys >= Keys::UserMetadata => "annotate",
         EventKind::Other => "user_defined",
     }
 }
