@@ -71,11 +71,6 @@ impl Device {
         Device { capacity, used: 0, gaps }
     }
 
-    /// From now on the device has this much, what is held included.
-    pub(crate) fn limit_to(&mut self, capacity: u64) {
-        self.capacity = capacity;
-    }
-
     /// A device that holds segments already.
     pub(crate) fn holding(segments: &[StartSegment], capacity: u64) -> Device {
         let mut device = Device::new(capacity);

@@ -24,17 +24,19 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// In words, of several: `blocks freed that are not known`.
+    /// In words, of one: `free of a block that is not known`.
     pub const fn in_words(self) -> &'static str {
         match self {
-            FaultKind::Start => "segments or blocks of the beginning that cannot be",
-            FaultKind::UnknownAddress => "frees of blocks that are not known",
-            FaultKind::FreedTwice => "blocks freed twice",
-            FaultKind::CompletedUnasked => "frees completed that nobody asked for",
-            FaultKind::Overlap => "blocks handed out where one lives",
-            FaultKind::Size => "requests larger than any device",
-            FaultKind::SegmentWithoutRequest => "segments without a request",
-            FaultKind::TimeGoesBack => "events older than the one before",
+            FaultKind::Start => {
+                "held before the trace, but overlapping or of a size that cannot be"
+            }
+            FaultKind::UnknownAddress => "free of a block that is not known",
+            FaultKind::FreedTwice => "second free of a block",
+            FaultKind::CompletedUnasked => "free completed that nobody asked for",
+            FaultKind::Overlap => "block handed out where one lives",
+            FaultKind::Size => "request larger than any device",
+            FaultKind::SegmentWithoutRequest => "segment without a request",
+            FaultKind::TimeGoesBack => "event older than the one before it",
         }
     }
 }

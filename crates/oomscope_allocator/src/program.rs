@@ -59,6 +59,33 @@ impl Program {
         self.events.last().map_or(0, |last| *last as usize + 1)
     }
 
+    /// The same without the failures that the program survived: it went on without those blocks,
+    /// on whatever device. `None` where there are none.
+    pub(crate) fn without_survived_failures(&self) -> Option<Program> {
+        let is_request = |step: &Step| matches!(step, Step::Alloc { .. } | Step::Failed { .. });
+        let last = self.steps.iter().rposition(is_request)?;
+        let survived =
+            |(at, step): (usize, &Step)| at < last && matches!(step, Step::Failed { .. });
+        let count = self.steps.iter().enumerate().filter(|it| survived(*it)).count() as u64;
+        (count > 0).then(|| {
+            let kept = |(at, step): (usize, &Step)| {
+                if survived((at, step)) { Step::Nothing } else { *step }
+            };
+            let steps = self.steps.iter().enumerate().map(kept).collect();
+            Program { steps, requests: self.requests - count, ..self.clone() }
+        })
+    }
+
+    /// Whether it uses pools of its own, of CUDA graphs or `torch.cuda.MemPool`.
+    pub fn has_private_pools(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.pool != (0, 0))
+    }
+
+    /// Whether it gives blocks up that other streams still use.
+    pub fn waits_for_streams(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::GiveUp { .. }))
+    }
+
     /// Number of steps: requests, frees, emptied caches.
     pub fn steps(&self) -> usize {
         self.steps.len()

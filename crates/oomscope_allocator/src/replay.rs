@@ -30,7 +30,7 @@ pub struct Failure {
     pub request: u64,
     /// The event that it is in the recorded trace.
     pub event: u32,
-    /// Bytes asked for.
+    /// Bytes asked for, rounded to a block as an `oom` event has them.
     pub size: u64,
     /// Bytes held from the device when it failed.
     pub reserved: u64,
@@ -78,14 +78,19 @@ pub fn replay(
         return async_pool::replay(program, capacity, watch);
     }
     let rules = rules(settings, release, capacity);
-    // Under other settings the past would have been another: what lived is then placed anew.
-    let mut run = if *settings == program.settings {
-        Run::new(program, rules, Device::holding(&program.start, capacity.available))
-    } else {
-        Run::anew(program, rules, capacity.available)
-    };
-    let mut failure = None;
-    for (step, event) in program.steps.iter().zip(&program.events) {
+    // Under other settings the past would have been another, and so on a device that is too small
+    // for it: what lived is then placed anew.
+    let recorded = Device::holding(&program.start, capacity.available);
+    let (mut run, mut failure) =
+        if *settings == program.settings && recorded.used() <= capacity.available {
+            (Run::new(program, rules, recorded), None)
+        } else {
+            Run::anew(program, rules, Device::new(capacity.available))
+        };
+    let rounding = settings.rounding;
+    // Without enough for the beginning there is nothing to run.
+    let steps = if failure.is_some() { &[] } else { program.steps.as_slice() };
+    for (step, event) in steps.iter().zip(&program.events) {
         let failed = run.step(program, *step);
         #[cfg(any(test, feature = "check"))]
         run.check(program);
@@ -93,6 +98,7 @@ pub fn replay(
         if let Some(size) = failed {
             let Counters { reserved, active, .. } = run.allocator.counters;
             let request = run.requests - 1;
+            let size = rounding.block_size(size);
             failure = Some(Failure { request, event: *event, size, reserved, active });
             break;
         }
@@ -120,18 +126,22 @@ pub(crate) struct Run<W> {
 }
 
 impl Run<Device> {
-    /// Before the first step, with what lived then placed by these rules, by address.
-    fn anew(program: &Program, rules: Rules, available: u64) -> Run<Device> {
+    /// Before the first step, with what lived then placed by these rules, by address; with the
+    /// end of the run where the device has not enough for it.
+    fn anew(program: &Program, rules: Rules, device: Device) -> (Run<Device>, Option<Failure>) {
         let nothing = Program { slots: program.slots, ..Program::default() };
-        let mut run = Run::new(&nothing, rules, Device::new(u64::MAX));
+        let mut run = Run::new(&nothing, rules, device);
         let held = program
             .start
             .iter()
             .flat_map(|segment| segment.blocks.iter().map(move |block| (segment, block)));
         for ((segment, block), slot) in held.zip(0_u32..) {
-            let request =
-                Request { size: block.asked(), stream: segment.stream, pool: segment.pool };
-            let Some(id) = run.allocator.malloc(request, &mut run.world) else { continue };
+            let size = block.asked();
+            let request = Request { size, stream: segment.stream, pool: segment.pool };
+            let Some(id) = run.allocator.malloc(request, &mut run.world) else {
+                let Counters { reserved, active, .. } = run.allocator.counters;
+                return (run, Some(Failure { request: 0, event: 0, size, reserved, active }));
+            };
             if let Some(place) = run.slots.get_mut(slot as usize) {
                 *place = id;
             }
@@ -140,8 +150,7 @@ impl Run<Device> {
                 run.given_up.insert(slot, run.allocator.flushes);
             }
         }
-        run.world.limit_to(available);
-        run
+        (run, None)
     }
 }
 

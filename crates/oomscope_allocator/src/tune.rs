@@ -55,17 +55,19 @@ pub fn tune(
     device: Option<Capacity>,
     candidates: &[Settings],
 ) -> Tuning {
+    let without = program.without_survived_failures();
+    let program = without.as_ref().unwrap_or(program);
     let mut trials = trials(program, recorded, release, device, candidates);
     let need = need(program);
-    let sized: Vec<usize> =
-        (0..trials.len()).filter(|at| *at == 0 || trials[*at].is_on_front).collect();
+    let best = best(&trials);
+    let is_shown = |at: &usize| *at == 0 || Some(*at) == best || trials[*at].is_on_front;
+    let sized: Vec<usize> = (0..trials.len()).filter(is_shown).collect();
     let capacities =
         in_parallel(&sized, |at| smallest_capacity(program, &trials[*at], release, need.live));
     for (at, capacity) in sized.into_iter().zip(capacities) {
         trials[at].smallest_capacity = capacity;
     }
     let is_hopeless = device.is_some_and(|device| need.live > device.available);
-    let best = best(&trials);
     Tuning { trials, need, best, is_hopeless }
 }
 
@@ -124,7 +126,11 @@ fn cost(trial: &Trial) -> (u64, u64) {
 fn best(trials: &[Trial]) -> Option<usize> {
     let recorded = trials.first()?;
     let fits = |trial: &Trial| trial.fits().unwrap_or(true);
-    let able = || trials.iter().enumerate().filter(|(_, trial)| fits(trial));
+    let fit = |trial: &Trial| fits(trial) && trial.free.failure.is_none();
+    let on_front = trials.iter().any(|trial| trial.is_on_front && fit(trial));
+    // Where nothing on the front fits, something beaten may.
+    let is_able = |trial: &Trial| fit(trial) && (trial.is_on_front || !on_front);
+    let able = || trials.iter().enumerate().filter(|(_, trial)| is_able(trial));
     let least = able().map(|(_, trial)| cost(trial).0).min()?;
     let near = able().filter(|(_, trial)| cost(trial).0 <= least + least / 100);
     let (at, trial) = near.min_by_key(|(at, trial)| (cost(trial).1, *at))?;

@@ -18,6 +18,9 @@ pub(crate) fn size(text: &str) -> Result<Bytes, String> {
         _ => return Err(wrong()),
     };
     let number = number.trim_end();
+    if let Ok(bare @ 1..1024) = trimmed.parse::<u64>() {
+        return Err(format!("`{text}` names no unit: as {bare}GiB, or {bare}B for bytes"));
+    }
     if let Ok(whole) = number.parse::<u64>() {
         let bytes = whole.checked_mul(scale).filter(|bytes| *bytes <= MOST);
         return bytes.map(Bytes).ok_or_else(|| format!("`{text}` is more than any device has"));

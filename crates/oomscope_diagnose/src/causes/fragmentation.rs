@@ -142,7 +142,7 @@ pub(super) fn holds_little(context: &Context<'_>) -> bool {
 
 fn remedy(_: &Context<'_>) -> Remedy {
     Remedy {
-        fix: "Start the program with `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` (`PYTORCH_ALLOC_CONF` from PyTorch 2.9 on). Where that is not to be had: pad lengths to a few fixed sizes, or set `max_split_size_mb` so that large cached blocks stay whole.".to_owned(),
+        fix: "Start the program with `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` (from PyTorch 2.10 on also `PYTORCH_ALLOC_CONF`). Where that is not to be had: pad lengths to a few fixed sizes, or set `max_split_size_mb` so that large cached blocks stay whole.".to_owned(),
         verification: "The same run passes the failing step, and `torch.cuda.memory_reserved()` stays close to the peak of `memory_allocated()`.".to_owned(),
         prevention: "Keep shapes to a few sizes (bucket lengths, fixed scales), run the largest shape first, and keep small long-lived tensors from being cut out of large cached blocks.".to_owned(),
     }

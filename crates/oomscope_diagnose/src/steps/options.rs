@@ -122,15 +122,20 @@ pub(crate) fn savings(context: &Context<'_>, verdict: Verdict) -> Vec<SavingOpti
         .is_some_and(|snapshot| snapshot.settings.expandable_segments == Some(true));
     if let Some(replay) = context.replay() {
         for trial in best_trials(replay) {
-            let saves = replay.needed.saturating_sub(trial.peak_reserved);
-            let served =
-                if trial.serves == Some(true) { "; the failing request is served" } else { "" };
+            // More than the device has was never held: what is saved of it helps nobody.
+            let needed = replay.capacity.map_or(replay.needed, |most| most.min(replay.needed));
+            let saves = needed.saturating_sub(trial.peak_reserved);
+            let served = match trial.serves {
+                Some(true) => "; the failing request is served",
+                Some(false) => "; it still fails",
+                None => "",
+            };
             offer(
                 &format!("`PYTORCH_CUDA_ALLOC_CONF={}`", trial.conf),
                 Some(saves),
                 format!(
                     "replayed: the same requests hold at most {} instead of {}{served}",
-                    trial.peak_reserved, replay.needed
+                    trial.peak_reserved, needed
                 ),
                 "nothing on Linux; set it before the first CUDA call",
             );

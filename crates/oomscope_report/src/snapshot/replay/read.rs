@@ -59,11 +59,16 @@ pub(crate) struct FaultV1 {
 }
 
 impl FaultV1 {
-    /// `3 blocks freed twice, first at event 12`.
+    /// `second free of a block: 3 times, first at event 12`.
     pub(crate) fn words(&self) -> String {
         let first =
             self.first_event.map(|event| format!(", first at event {}", grouped(event.into())));
-        format!("{} {}{}", grouped(self.count), self.what, first.unwrap_or_default())
+        let times = if self.count == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", grouped(self.count))
+        };
+        format!("{}: {times}{}", self.what, first.unwrap_or_default())
     }
 }
 
@@ -182,6 +187,21 @@ fn uncertain(snapshot: &Snapshot, recorded: &Recorded) -> Vec<String> {
         ));
     } else if snapshot.settings.conf.is_none() {
         uncertain.push("the file does not state the settings: the defaults were used".to_owned());
+    }
+    let program = &recorded.followed.program;
+    if program.has_private_pools() {
+        uncertain.push(
+            "when a CUDA graph or a memory pool of its own goes is not recorded: on a smaller device \
+             its memory counts as held to the end"
+                .to_owned(),
+        );
+    }
+    if program.waits_for_streams() {
+        uncertain.push(
+            "blocks wait for other streams: once a refused request has waited for all of them, \
+             when later ones are done is the device's affair"
+                .to_owned(),
+        );
     }
     if snapshot.lost_tail {
         uncertain.push("the file ends inside its trace: what came last is missing".to_owned());

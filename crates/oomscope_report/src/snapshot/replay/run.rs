@@ -75,7 +75,8 @@ pub(crate) struct NeedV1 {
     /// The most that was live at once, a request that failed included: no allocator can do with
     /// less.
     pub(crate) live: u64,
-    /// What best fit in one address space takes for the same lifetimes: an estimate of perfect
+    /// What the same blocks take for the same lifetimes when packed by best fit, those that live
+    /// long apart from the others: an estimate of perfect
     /// packing, from above.
     pub(crate) packed: u64,
 }

@@ -134,7 +134,7 @@ impl ReplayV1 {
             columns: vec![column("bytes"), column("what")],
             rows: vec![
                 row(self.need.live, "live at once: no allocator can do with less"),
-                row(self.need.packed, "best fit in one address space, same lifetimes"),
+                row(self.need.packed, "packed well, same lifetimes: an estimate"),
                 row(self.gap, "reserved beyond what was live, as recorded"),
             ],
             left_out: None,

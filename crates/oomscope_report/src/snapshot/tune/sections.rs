@@ -58,10 +58,7 @@ impl TuneV1 {
             facts.push(("tried on", format!("{} for the allocator", Bytes(capacity))));
         }
         let (live, packed) = (Bytes(self.need.live), Bytes(self.need.packed));
-        facts.push((
-            "unavoidable",
-            format!("{live} live at once; {packed} by best fit in one space"),
-        ));
+        facts.push(("unavoidable", format!("{live} live at once; {packed} if packed well")));
         if let Some(best) = &self.recommendation {
             let calls = grouped(best.device_allocs);
             facts.push(("costs", format!("{calls} device allocations")));

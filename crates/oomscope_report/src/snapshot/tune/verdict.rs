@@ -98,9 +98,14 @@ pub(super) fn decide(tuned: &Tuned, trials: &[TrialV1]) -> Decided {
         return Decided { closest, ..only(VerdictV1::NothingFits, sentence) };
     }
     let peak = trials.first().and_then(|trial| trial.peak_reserved).map_or(Bytes::ZERO, Bytes);
-    let sentence = format!(
-        "keep what you have: nothing that was tried saves more than 1 % of the {peak} reserved"
-    );
+    let nothing = format!("nothing that was tried saves more than 1 % of the {peak} reserved");
+    let fits = trials.first().and_then(|trial| trial.fits);
+    let was_refused = tuned.recorded.followed.limits.refused.is_some();
+    let sentence = if was_refused && fits != Some(true) {
+        format!("{nothing}; whether it would have served what was refused is not certain")
+    } else {
+        format!("keep what you have: {nothing}")
+    };
     only(VerdictV1::Keep, sentence)
 }
 
@@ -146,7 +151,7 @@ fn recommended(tuned: &Tuned, trials: &[TrialV1], best: &TrialV1) -> Decided {
     }
 }
 
-/// `other settings hold 5.79 GiB at most, 2.41 GiB (29.4 %) less than those recorded`.
+/// `other settings need 5.79 GiB, 2.41 GiB (29.4 %) less than those recorded`.
 fn gain(best: &TrialV1) -> String {
     let what = if best.conf.is_empty() { "the defaults" } else { "other settings" };
     let peak = best.peak_reserved.map_or(Bytes::ZERO, Bytes);
@@ -157,7 +162,7 @@ fn gain(best: &TrialV1) -> String {
         (Some(cost), _) if cost < 0 => format!("{} more than", Bytes(cost.unsigned_abs())),
         _ => "as much as".to_owned(),
     };
-    format!("{what} hold {peak} at most, {change} those recorded")
+    format!("{what} need {peak}, {change} those recorded")
 }
 
 /// The trial that needs the least, of those that need more than the device has.
