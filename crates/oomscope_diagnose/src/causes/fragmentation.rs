@@ -1,6 +1,6 @@
 //! `fragmentation`: enough bytes are reserved and free, none contiguous.
 
-use oomscope_model::Cause;
+use oomscope_model::{Cause, ReplayEvidence, ReplayTrial};
 
 use super::case::{Case, percent};
 use super::{CauseRule, Remedy};
@@ -88,7 +88,9 @@ fn assess(context: &Context<'_>, case: &mut Case) {
     }
     replayed(context, case);
     case.places(&context.asked);
-    case.settle("the same run with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: if it passes, it was fragmentation");
+    if context.replay().and_then(to_use).is_none() {
+        case.settle("the same run with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: if it passes, it was fragmentation");
+    }
 }
 
 /// What the allocator model says: it replays the requests that led to the failure.
@@ -104,8 +106,7 @@ fn replayed(context: &Context<'_>, case: &mut Case) {
             ),
         );
     }
-    let served = replay.trials.iter().filter(|trial| trial.serves == Some(true));
-    let Some(best) = served.min_by_key(|trial| trial.peak_reserved) else {
+    let Some(best) = to_use(replay) else {
         return case.denies(15, "replayed under other allocator settings, the request still fails");
     };
     let share = best.peak_reserved.share_of(capacity);
@@ -140,9 +141,20 @@ pub(super) fn holds_little(context: &Context<'_>) -> bool {
         && stranded >= requested
 }
 
-fn remedy(_: &Context<'_>) -> Remedy {
+/// The settings to use among those that serve the request: expandable segments where they do, for
+/// they serve other sizes as well; else the ones that hold the least.
+fn to_use(replay: &ReplayEvidence) -> Option<&ReplayTrial> {
+    let served = || replay.trials.iter().filter(|trial| trial.serves == Some(true));
+    let expandable = served().find(|trial| trial.conf == EXPANDABLE);
+    expandable.or_else(|| served().min_by_key(|trial| trial.peak_reserved))
+}
+
+const EXPANDABLE: &str = "expandable_segments:True";
+
+fn remedy(context: &Context<'_>) -> Remedy {
+    let conf = context.replay().and_then(to_use).map_or(EXPANDABLE, |trial| trial.conf.as_str());
     Remedy {
-        fix: "Start the program with `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` (from PyTorch 2.10 on also `PYTORCH_ALLOC_CONF`). Where that is not to be had: pad lengths to a few fixed sizes, or set `max_split_size_mb` so that large cached blocks stay whole.".to_owned(),
+        fix: format!("Start the program with `PYTORCH_CUDA_ALLOC_CONF={conf}` (from PyTorch 2.10 on also `PYTORCH_ALLOC_CONF`). Where that is not to be had: pad lengths to a few fixed sizes, or set `max_split_size_mb` so that large cached blocks stay whole."),
         verification: "The same run passes the failing step, and `torch.cuda.memory_reserved()` stays close to the peak of `memory_allocated()`.".to_owned(),
         prevention: "Keep shapes to a few sizes (bucket lengths, fixed scales), run the largest shape first, and keep small long-lived tensors from being cut out of large cached blocks.".to_owned(),
     }
