@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &TuneArguments, color: ColorChoice) -> Result<ExitC
         Err(problem) => (Vec::new(), vec![problem]),
     };
     say_all(&problems);
-    print(&entries, &problems, arguments.format.form(), &arguments.output, color)?;
+    print(&entries, &problems, arguments.format.form().of_one_run(), &arguments.output, color)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(COULD_NOT_READ) })
 }
 

@@ -58,6 +58,16 @@ fn whole_searches_stay_as_they_are() {
 }
 
 #[test]
+fn what_cannot_be_read_is_told_in_the_form_of_one_run() {
+    for verb in ["replay", "tune"] {
+        let (code, document) = json(&[verb, "no/such/file"]);
+        assert_eq!(code, 2, "{verb}");
+        assert_eq!(document["problems"][0]["file"], "no/such/file", "{verb}");
+        assert!(document["results"].is_null() && document["recorded"].is_null(), "{verb}");
+    }
+}
+
+#[test]
 fn the_examples_are_replayed_exactly() {
     for example in [FRAGMENTED, RETAINED, "examples/eval_without_no_grad/snapshot.pickle"] {
         let (code, replay) = json(&["replay", example]);

@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &ReplayArguments, color: ColorChoice) -> Result<Exi
     };
     say_all(&problems);
     match arguments.format.form() {
-        Some(form) => print(&entries, &problems, form, &arguments.output, color)?,
+        Some(form) => print(&entries, &problems, form.of_one_run(), &arguments.output, color)?,
         None => print_svg(&entries, &arguments.output)?,
     }
     Ok(match entries.first() {

@@ -164,7 +164,7 @@ pub(crate) fn print(
     arguments: &OutputArguments,
     color: ColorChoice,
 ) -> Result<()> {
-    if entries.is_empty() && form != Form::Json {
+    if entries.is_empty() && !matches!(form, Form::Json | Form::RunJson) {
         return Ok(());
     }
     output::refuse_inputs(arguments.output.as_deref(), entries.iter().map(Entry::file))?;

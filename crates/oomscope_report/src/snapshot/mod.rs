@@ -153,11 +153,6 @@ impl Entry {
         matches!(&self.view, View::Leaks(view) if view.is_growing())
     }
 
-    /// Whether it is of the one run that its verb is about, rather than one of several devices.
-    fn is_one_run(&self) -> bool {
-        matches!(&self.view, View::Replay(_) | View::Tune(_))
-    }
-
     /// Whether it is of a replay that does not fit, or does not agree with the recording.
     pub fn finds_misfit(&self) -> bool {
         matches!(&self.view, View::Replay(view) if view.finds_something())
@@ -186,8 +181,9 @@ struct RunDocumentV1<'a> {
     schema_version: &'static str,
     /// What wrote it.
     tool: Tool,
+    /// What was found; nothing where the file could not be read.
     #[serde(flatten)]
-    result: &'a Entry,
+    result: Option<&'a Entry>,
     /// What could not be read.
     problems: Vec<ProblemV1<'a>>,
 }
@@ -211,10 +207,20 @@ pub enum Form {
     Text,
     /// For programs; schema in `schema/snapshot.schema.json`.
     Json,
+    /// The same for a verb that is about one run; schema in `schema/replay.schema.json`.
+    RunJson,
     /// For spreadsheets: the main table, bytes as whole numbers.
     Csv,
     /// For an issue or a chat.
     Markdown,
+}
+
+impl Form {
+    /// The same for a verb that is about one run.
+    #[must_use]
+    pub fn of_one_run(self) -> Form {
+        if self == Form::Json { Form::RunJson } else { self }
+    }
 }
 
 /// Writes the views.
@@ -229,7 +235,7 @@ pub fn render(
         Form::Text => text::write(entries, *style, out),
         Form::Markdown => markdown::write(entries, out),
         Form::Csv => csv::write(entries, out),
-        Form::Json => {
+        Form::Json | Form::RunJson => {
             let problems = problems.iter().map(|problem| ProblemV1 {
                 file: &problem.input,
                 at: problem.at.as_deref(),
@@ -238,12 +244,11 @@ pub fn render(
             });
             let (schema_version, tool) = (SCHEMA_VERSION, Tool::this());
             let problems = problems.collect();
-            match entries {
-                [result] if result.is_one_run() => {
-                    write_json(&RunDocumentV1 { schema_version, tool, result, problems }, out)
-                }
-                results => write_json(&DocumentV1 { schema_version, tool, results, problems }, out),
+            if form == Form::RunJson {
+                let result = entries.first();
+                return write_json(&RunDocumentV1 { schema_version, tool, result, problems }, out);
             }
+            write_json(&DocumentV1 { schema_version, tool, results: entries, problems }, out)
         }
     }
 }
