@@ -82,7 +82,7 @@ pub fn replay(
     // for it: what lived is then placed anew.
     let recorded = Device::holding(&program.start, capacity.available);
     let (mut run, mut failure) =
-        if *settings == program.settings && recorded.used() <= capacity.available {
+        if settings.places_like(&program.settings) && recorded.used() <= capacity.available {
             (Run::new(program, rules, recorded), None)
         } else {
             Run::anew(program, rules, Device::new(capacity.available))

@@ -93,7 +93,7 @@ fn faults_are_counted_with_the_event_that_came_first() {
     type Case<'c> = (&'c [(EventKind, u64, u64)], FaultKind, u64, u32);
     let cases: &[Case<'_>] = &[
         (&[(FreeRequested, 512, 512), (FreeCompleted, 512, 512)], UnknownAddress, 2, 2),
-        (&[(FreeCompleted, page, 512), (FreeCompleted, page, 512)], CompletedUnasked, 1, 2),
+        (&[(FreeCompleted, page, 512), (FreeRequested, page, 512)], CompletedUnasked, 1, 2),
         (
             &[(FreeRequested, page, 512), (Other, 0, 0), (FreeRequested, page, 512)],
             FreedTwice,
@@ -117,6 +117,16 @@ fn faults_are_counted_with_the_event_that_came_first() {
     tape.events[2].time_us = Some(0);
     let faults = run(&tape, "", &[]).faults;
     assert_eq!(faults.kinds.first().map(|fault| fault.kind), Some(TimeGoesBack));
+}
+
+#[test]
+fn a_recording_that_skips_releases_is_no_fault() {
+    // `_record_memory_history(skip_actions=["free_requested"])` of PyTorch 2.15.
+    let page = 2 * MIB;
+    let tape =
+        Tape::of(&[(SegmentAlloc, page, page), (Alloc, page, 512), (FreeCompleted, page, 512)]);
+    let followed = run(&tape, "", &[]);
+    assert_eq!((followed.faults.kinds.len(), followed.divergence), (0, None));
 }
 
 #[test]

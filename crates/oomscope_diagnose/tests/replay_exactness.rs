@@ -12,24 +12,14 @@ use oomscope_snapshot::Snapshot;
 #[test]
 fn the_model_decides_as_pytorch_did() {
     let Some(cases) = shared("data/cases") else { return };
-    let folders = inside(&cases).iter().flat_map(|release| inside(release)).collect::<Vec<_>>();
-    let files: Vec<PathBuf> = folders
-        .iter()
-        .map(|case| case.join("snapshot.pickle"))
-        .filter(|file| file.exists())
-        .collect();
-    assert_agreement(&files);
+    let cases = inside(&cases).iter().flat_map(|release| inside(release)).collect::<Vec<_>>();
+    assert_agreement(&snapshots_of(&cases));
 }
 
 #[test]
 fn late_and_wrapped_recordings_agree_once_their_beginning_is_settled() {
     let Some(programs) = shared("data/programs") else { return };
-    let files: Vec<PathBuf> = inside(&programs)
-        .iter()
-        .map(|case| case.join("snapshot.pickle"))
-        .filter(|file| file.exists())
-        .collect();
-    assert_agreement(&files);
+    assert_agreement(&snapshots_of(&inside(&programs)));
 }
 
 #[test]
@@ -58,6 +48,12 @@ fn assert_agreement(files: &[PathBuf]) {
     }
     eprintln!("{} files, {events} events", files.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The snapshots that folders hold.
+fn snapshots_of(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let files = folders.iter().map(|folder| folder.join("snapshot.pickle"));
+    files.filter(|file| file.exists()).collect()
 }
 
 /// What is in a folder, by name.

@@ -148,7 +148,7 @@ pub(crate) struct LiveArguments {
 pub(crate) enum TableFormat {
     /// For people, in a terminal.
     Text,
-    /// For programs; schema in `schema/snapshot.schema.json`.
+    /// For programs; schemas are in `schema/`.
     Json,
     /// The main table, for spreadsheets.
     Csv,

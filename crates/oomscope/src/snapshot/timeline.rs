@@ -58,7 +58,7 @@ pub(crate) enum PictureFormat {
     Text,
     /// A picture that stands alone, light or dark as the reader likes it.
     Svg,
-    /// For programs; schema in `schema/snapshot.schema.json`.
+    /// For programs; schemas are in `schema/`.
     Json,
     /// For spreadsheets.
     Csv,

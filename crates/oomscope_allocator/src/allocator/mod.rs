@@ -184,7 +184,7 @@ impl Allocator {
             let mut free = self.bins[bin.0 as usize].free.from(limit);
             free.any(|id| self.is_whole(id))
         });
-        !releases && !self.would_collect() && !self.pool_of(bin).is_private()
+        !releases && !self.would_collect() && self.rules.retries(self.pool_of(bin).id)
     }
 
     /// Whether a free block would serve a request as things stand.

@@ -111,6 +111,8 @@ struct Follower<'t, T: ?Sized> {
     /// Up to where completed frees were looked at for [`Follower::flush_at`].
     flush_seen: usize,
     last_time: u64,
+    /// Whether the trace has `free_requested` events: `skip_actions` may leave them out.
+    records_releases: bool,
 }
 
 impl<'t, T: Trace + ?Sized> Follower<'t, T> {
@@ -131,6 +133,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             learned: Learned::default(),
             flush_seen: 0,
             last_time: 0,
+            records_releases: false,
         }
     }
 
@@ -227,6 +230,7 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     }
 
     fn free_requested(&mut self, at: usize, event: Event) -> usize {
+        self.records_releases = true;
         let Some(live) = self.live.get(&event.addr).copied() else {
             self.faults.add(FaultKind::UnknownAddress, at);
             return at + 1;
@@ -261,7 +265,11 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
             return at + 1;
         };
         if live.given_up.is_none() {
-            self.faults.add(FaultKind::CompletedUnasked, at);
+            // A recording may begin between the two events of a block that is older.
+            let block = live.block.some().map(|block| &self.allocator.blocks[block]);
+            if !block.is_some_and(|block| block.is_old) {
+                self.faults.add(FaultKind::CompletedUnasked, at);
+            }
         } else if let Some(next) = self.flush(at) {
             return next;
         }
@@ -311,6 +319,9 @@ impl<'t, T: Trace + ?Sized> Follower<'t, T> {
     }
 
     fn finish(mut self) -> Followed {
+        if !self.records_releases {
+            self.faults.kinds.retain(|fault| fault.kind != FaultKind::CompletedUnasked);
+        }
         // A release before a request that fitted after all was the program's own.
         let capacity = self.limits.capacity();
         for (step, refused) in std::mem::take(&mut self.doubtful) {

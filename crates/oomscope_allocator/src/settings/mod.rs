@@ -58,6 +58,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether both place blocks alike: they differ at most in the process's cap, which a trace does
+    /// not state.
+    pub(crate) fn places_like(&self, other: &Settings) -> bool {
+        Settings { memory_fraction: other.memory_fraction, ..self.clone() } == *other
+    }
+}
+
 /// The settings as the environment variable's value; empty for the defaults.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
