@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::check::CheckArguments;
 use crate::replay::ReplayArguments;
 use crate::snapshot::arguments::SnapshotVerb;
 use crate::tune::TuneArguments;
@@ -30,6 +31,10 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0 nothing found, 1 a failure or cause found, 2 nothing could be read.
     Diagnose(DiagnoseArguments),
+    /// Find GPU memory defects in PyTorch source before they cost a run.
+    ///
+    /// Exit code: 0 nothing found, 1 something found, 2 nothing could be read.
+    Check(CheckArguments),
     /// Ask an allocator snapshot anything: who holds memory, when, since when, and what it pins.
     Snapshot {
         #[command(subcommand)]

@@ -47,7 +47,7 @@ fn names() -> impl Iterator<Item = &'static str> {
     Cause::ALL
         .iter()
         .map(|cause| cause.name())
-        .chain(oomscope_source::rules().iter().map(|rule| rule.name))
+        .chain(oomscope_source::rules().map(|rule| rule.name))
 }
 
 fn list() -> String {

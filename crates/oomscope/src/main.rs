@@ -1,6 +1,7 @@
 //! The `oomscope` command: arguments, files, exit codes. All reasoning lives in the libraries.
 #![allow(clippy::disallowed_methods)] // this is the rim where I/O belongs
 
+mod check;
 mod cli;
 mod diagnose;
 mod explain;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.verb {
         Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
+        Verb::Check(arguments) => check::run(arguments, cli.color),
         Verb::Snapshot { verb } => snapshot::run(verb, cli.color),
         Verb::Replay(arguments) => replay::run(arguments, cli.color),
         Verb::Tune(arguments) => tune::run(arguments, cli.color),

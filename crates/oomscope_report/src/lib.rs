@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod check;
 mod clean;
 mod content;
 mod json;

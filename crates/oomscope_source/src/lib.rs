@@ -43,7 +43,7 @@ mod walk;
 
 use oomscope_model::{Problem, SourceEvidence};
 
-pub use rules::{Rule, rule, rules};
+pub use rules::{Group, Rule, rule, rules};
 
 /// A file to analyse.
 #[derive(Clone, Debug, PartialEq, Eq)]

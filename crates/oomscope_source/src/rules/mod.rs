@@ -1,27 +1,27 @@
-//! The table of rules. A rule is a file with its check, and a page with its text and test cases.
+//! The table of rules. A rule is a file with its check, and a page with its text and test cases;
+//! a group is a folder with its part of the table.
+
+use std::fmt;
 
 use oomscope_model::{Cause, Finding, Severity};
 
 use crate::index::FileId;
 use crate::project::Project;
 
-mod cat_in_loop;
-mod create_graph;
-mod default_device_per_rank;
-mod eval_mode_missing;
-mod eval_without_no_grad;
-mod full_logits_upcast;
-mod graph_appended;
-mod graph_in_meter;
-mod graph_stored_on_object;
-mod hook_keeps_outputs;
-mod load_onto_device;
-mod loss_accumulation;
-mod missing_zero_grad;
-mod outputs_accumulated;
-mod retain_graph;
-mod tensor_cache;
-mod tensors_in_exception;
+mod accumulation;
+mod allocator;
+mod checkpointing;
+mod compile;
+mod data;
+mod distributed;
+mod evaluation;
+mod generation;
+mod gradients;
+mod graph;
+mod intermediates;
+mod loading;
+mod precision;
+mod references;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +31,8 @@ pub struct Rule {
     pub id: &'static str,
     /// Reads after "allow": `loss-accumulation`.
     pub name: &'static str,
+    /// What it belongs to.
+    pub group: Group,
     /// The cause that its findings join.
     pub cause: Cause,
     /// The worst severity of its findings.
@@ -40,32 +42,111 @@ pub struct Rule {
     pub(crate) check: fn(&Project<'_>, &mut Vec<(FileId, Finding)>),
 }
 
-static RULES: [Rule; 17] = [
-    loss_accumulation::RULE,
-    graph_appended::RULE,
-    graph_stored_on_object::RULE,
-    graph_in_meter::RULE,
-    missing_zero_grad::RULE,
-    retain_graph::RULE,
-    create_graph::RULE,
-    eval_without_no_grad::RULE,
-    eval_mode_missing::RULE,
-    outputs_accumulated::RULE,
-    cat_in_loop::RULE,
-    load_onto_device::RULE,
-    tensors_in_exception::RULE,
-    hook_keeps_outputs::RULE,
-    default_device_per_rank::RULE,
-    tensor_cache::RULE,
-    full_logits_upcast::RULE,
-];
+/// A family of rules, by what they are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Group {
+    /// Autograd graphs that outlive their step (OOM1xx).
+    GraphRetention,
+    /// Gradients: cleared when, retained why (OOM2xx).
+    Gradients,
+    /// Evaluation and grad mode (OOM3xx).
+    Evaluation,
+    /// Device tensors gathered over a loop (OOM4xx).
+    Accumulation,
+    /// References, caches, hooks, exceptions and cycles (OOM5xx).
+    References,
+    /// Checkpoints, copies and devices (OOM60x).
+    Loading,
+    /// Data loading and pinned memory (OOM62x).
+    Data,
+    /// Intermediates that are larger than they need to be (OOM7xx).
+    Intermediates,
+    /// Precision and optimizers (OOM80x).
+    Precision,
+    /// Activation checkpointing (OOM82x).
+    Checkpointing,
+    /// `torch.compile` and CUDA graphs (OOM84x).
+    Compile,
+    /// Generation and serving (OOM86x).
+    Generation,
+    /// The allocator and its cache (OOM90x).
+    Allocator,
+    /// Ranks, replicas and buckets (OOM92x).
+    Distributed,
+}
+
+impl Group {
+    /// All groups, in the order of their ids.
+    pub const ALL: [Group; 14] = [
+        Group::GraphRetention,
+        Group::Gradients,
+        Group::Evaluation,
+        Group::Accumulation,
+        Group::References,
+        Group::Loading,
+        Group::Data,
+        Group::Intermediates,
+        Group::Precision,
+        Group::Checkpointing,
+        Group::Compile,
+        Group::Generation,
+        Group::Allocator,
+        Group::Distributed,
+    ];
+
+    /// Its name on the command line: `graph-retention`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::GraphRetention => "graph-retention",
+            Group::Gradients => "gradients",
+            Group::Evaluation => "evaluation",
+            Group::Accumulation => "accumulation",
+            Group::References => "references",
+            Group::Loading => "loading",
+            Group::Data => "data",
+            Group::Intermediates => "intermediates",
+            Group::Precision => "precision",
+            Group::Checkpointing => "checkpointing",
+            Group::Compile => "compile",
+            Group::Generation => "generation",
+            Group::Allocator => "allocator",
+            Group::Distributed => "distributed",
+        }
+    }
+
+    /// Its rules, by id.
+    pub fn rules(self) -> &'static [Rule] {
+        match self {
+            Group::GraphRetention => graph::RULES,
+            Group::Gradients => gradients::RULES,
+            Group::Evaluation => evaluation::RULES,
+            Group::Accumulation => accumulation::RULES,
+            Group::References => references::RULES,
+            Group::Loading => loading::RULES,
+            Group::Data => data::RULES,
+            Group::Intermediates => intermediates::RULES,
+            Group::Precision => precision::RULES,
+            Group::Checkpointing => checkpointing::RULES,
+            Group::Compile => compile::RULES,
+            Group::Generation => generation::RULES,
+            Group::Allocator => allocator::RULES,
+            Group::Distributed => distributed::RULES,
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// All rules, by id.
-pub fn rules() -> &'static [Rule] {
-    &RULES
+pub fn rules() -> impl Iterator<Item = &'static Rule> + Clone {
+    Group::ALL.into_iter().flat_map(|group| group.rules())
 }
 
 /// The rule of a name or id.
 pub fn rule(name_or_id: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.name == name_or_id || rule.id.eq_ignore_ascii_case(name_or_id))
+    rules().find(|rule| rule.name == name_or_id || rule.id.eq_ignore_ascii_case(name_or_id))
 }

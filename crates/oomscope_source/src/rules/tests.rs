@@ -26,7 +26,7 @@ fn applied(text: &str, fix: &Fix) -> String {
 
 #[test]
 fn the_table_is_sorted_and_every_rule_is_found_by_id_and_name() {
-    for (one, next) in rules().iter().zip(rules().iter().skip(1)) {
+    for (one, next) in rules().zip(rules().skip(1)) {
         assert!(one.id < next.id, "{} before {}", one.id, next.id);
     }
     for each in rules() {

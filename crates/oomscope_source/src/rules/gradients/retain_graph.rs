@@ -1,0 +1,106 @@
+//! OOM202: `retain_graph=True` with no second backward through the graph.
+
+use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
+use ruff_python_ast::Expr;
+use ruff_text_size::Ranged;
+
+use crate::edit::{fix, remove_argument};
+use crate::facts::{Backward, Facts};
+use crate::index::{FileId, FunctionId};
+use crate::project::Project;
+use crate::report::{Report, report, short, step};
+use crate::rules::{Group, Rule};
+use crate::search::called_name;
+
+pub(crate) const RULE: Rule = Rule {
+    id: "OOM202",
+    name: "retain-graph",
+    group: Group::Gradients,
+    cause: Cause::RetainedBackward,
+    severity: Severity::Warning,
+    doc: include_str!("retain_graph.md"),
+    check,
+};
+
+fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
+    for (id, function, facts) in project.functions() {
+        if project.is_unit_test(function) {
+            continue;
+        }
+        for backward in facts.backwards.iter().filter(|b| b.retain_graph && !b.create_graph) {
+            let again = backward.in_loop.is_some() || project.repeated.contains_key(&id);
+            if again && backward.direct && is_last_use(project, facts, backward) {
+                report_retained(project, id, backward, findings);
+            }
+        }
+    }
+}
+
+/// Whether the graph was made in the same iteration and nothing after this goes through it.
+fn is_last_use(project: &Project<'_>, facts: &Facts<'_>, backward: &Backward<'_>) -> bool {
+    // With a gradient given it is a step of somebody's own backward.
+    if !backward.call.arguments.args.is_empty() {
+        return false;
+    }
+    if !backward.value.is_attached() || backward.value.may.is_empty() {
+        return false;
+    }
+    let at = backward.call.range().start();
+    let around = backward.in_loop.and_then(|number| facts.loops.get(number));
+    let start = around.map_or(ruff_text_size::TextSize::default(), |l| l.range.start());
+    let made_here = backward.value.may.iter().all(|number| {
+        facts.graphs.get(number).is_some_and(|range| range.start() >= start && range.start() < at)
+    });
+    let used_later = facts
+        .backwards
+        .iter()
+        .any(|other| other.call.range().start() > at && other.in_loop == backward.in_loop)
+        || facts.calls.iter().any(|call| {
+            call.call.range().start() > at
+                && (called_name(call.call) == "grad"
+                    || call
+                        .callee
+                        .and_then(|id| project.summaries.get(&id))
+                        .is_some_and(|s| s.runs_backward))
+        });
+    let carried = !backward.value.containers.is_empty();
+    made_here && !used_later && !carried
+}
+
+fn report_retained(
+    project: &Project<'_>,
+    id: FunctionId,
+    backward: &Backward<'_>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else {
+        return;
+    };
+    let range = backward.call.range();
+    let loss = match &*backward.call.func {
+        Expr::Attribute(attribute) => short(file.slice(&*attribute.value)),
+        _ => "the loss".to_owned(),
+    };
+    let argument = backward
+        .call
+        .arguments
+        .keywords
+        .iter()
+        .find(|keyword| keyword.arg.as_ref().is_some_and(|arg| arg.as_str() == "retain_graph"));
+    let path = step(project, id, range, format!("keeps the whole graph of `{loss}` alive"));
+    let finding = Report {
+        function: id,
+        range,
+        severity: Severity::Warning,
+        held: Held::Activations,
+        message: format!(
+            "`retain_graph=True` keeps the activations of `{loss}`, and no later backward uses them"
+        ),
+        path: path.into_iter().collect(),
+        fix: argument.map(|argument| {
+            let edit = remove_argument(file, argument.range());
+            fix(FixSafety::Unsafe, "drop `retain_graph=True`", vec![edit])
+        }),
+    };
+    report(project, &RULE, finding, findings);
+}

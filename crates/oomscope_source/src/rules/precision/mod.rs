@@ -1,0 +1,5 @@
+//! Rules on precision and optimizers.
+
+use crate::rules::Rule;
+
+pub(super) static RULES: &[Rule] = &[];

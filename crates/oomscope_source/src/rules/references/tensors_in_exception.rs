@@ -1,0 +1,214 @@
+//! OOM502: a kept exception, or work inside `except`, holds the frames and so their tensors.
+
+use oomscope_model::{Cause, Finding, FixSafety, Held, PathStep, Severity};
+use ruff_python_ast::Expr;
+use ruff_text_size::{Ranged, TextRange};
+
+use crate::edit::{fix, replace};
+use crate::facts::{ExceptBlock, Facts, StoreKind};
+use crate::imports::dotted;
+use crate::index::{FileId, FunctionId};
+use crate::project::Project;
+use crate::report::{Report, report, short, step};
+use crate::rules::{Group, Rule};
+use crate::search::{called_name, each_call};
+use crate::value::Kind;
+
+pub(crate) const RULE: Rule = Rule {
+    id: "OOM502",
+    name: "tensors-in-exception",
+    group: Group::References,
+    cause: Cause::ReferencesHeld,
+    severity: Severity::Error,
+    doc: include_str!("tensors_in_exception.md"),
+    check,
+};
+
+fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
+    for (id, function, facts) in project.functions() {
+        if facts.excepts.is_empty()
+            || project.is_unit_test(function)
+            || !uses_torch(project, function.file)
+        {
+            continue;
+        }
+        kept_in_containers(project, id, facts, findings);
+        kept_by_callees(project, id, facts, findings);
+        for block in &facts.excepts {
+            work_while_held(project, id, block, findings);
+        }
+    }
+}
+
+fn uses_torch(project: &Project<'_>, file: FileId) -> bool {
+    project.index.names(file).is_some_and(|names| {
+        names.imports.path_of("torch").is_some() || !names.imports.stars.is_empty()
+    })
+}
+
+fn kept_in_containers(
+    project: &Project<'_>,
+    id: FunctionId,
+    facts: &Facts<'_>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    for store in &facts.stores {
+        let grows = matches!(store.kind, StoreKind::Append | StoreKind::Subscript);
+        let again =
+            store.in_loop.is_some() && store.outlives_loop || project.repeated.contains_key(&id);
+        if !grows || !again {
+            continue;
+        }
+        let Some(piece) = store.pieces.iter().find(|p| matches!(p.value.kind, Kind::Exception))
+        else {
+            continue;
+        };
+        let steps = step(project, id, store.range, format!("`{}` keeps it", store.target));
+        report_kept(
+            project,
+            id,
+            facts,
+            piece.expr,
+            store.range,
+            &store.target,
+            steps.into_iter().collect(),
+            findings,
+        );
+    }
+}
+
+fn kept_by_callees(
+    project: &Project<'_>,
+    id: FunctionId,
+    facts: &Facts<'_>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    for call in &facts.calls {
+        let Some(callee) = call.callee else { continue };
+        let (Some(summary), Some(target)) =
+            (project.summaries.get(&callee), project.index.function(callee))
+        else {
+            continue;
+        };
+        let again = call.in_loop.is_some() || project.repeated.contains_key(&id);
+        let offset = usize::from(call.receiver.is_some() && target.class.is_some());
+        for (number, (expr, value)) in call.arguments.iter().enumerate() {
+            if !matches!(value.kind, Kind::Exception) || !again {
+                continue;
+            }
+            let kept = summary.keeps.iter().find(|kept| {
+                kept.parameter == number + offset
+                    && matches!(kept.kind, StoreKind::Append | StoreKind::Subscript)
+            });
+            let Some(kept) = kept else { continue };
+            let steps = step(project, kept.by, kept.range, format!("`{}` keeps it", kept.target));
+            report_kept(
+                project,
+                id,
+                facts,
+                expr,
+                call.call.range(),
+                &kept.target,
+                steps.into_iter().collect(),
+                findings,
+            );
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "two call sites; a struct would only rename them")]
+fn report_kept(
+    project: &Project<'_>,
+    id: FunctionId,
+    facts: &Facts<'_>,
+    expr: &Expr,
+    range: TextRange,
+    target: &str,
+    steps: Vec<PathStep>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else {
+        return;
+    };
+    let name = short(file.slice(expr));
+    let block = facts.excepts.iter().find(|block| block.range.contains_range(range));
+    let mut path = Vec::new();
+    if let Some(block) = block {
+        let what = format!("`{name}` holds its traceback, and that the frames with their tensors");
+        path.extend(step(project, id, block.range, what));
+    }
+    path.extend(steps);
+    let finding = Report {
+        function: id,
+        range,
+        severity: Severity::Error,
+        held: Held::Activations,
+        message: format!(
+            "`{target}` keeps the exception `{name}`, and with it the frames of the failed step"
+        ),
+        path,
+        fix: Some(fix(
+            FixSafety::Unsafe,
+            format!("keep `repr({name})`"),
+            vec![replace(expr.range(), format!("repr({name})"))],
+        )),
+    };
+    report(project, &RULE, finding, findings);
+}
+
+/// Freeing or retrying inside the block: the traceback still holds the failed frames.
+fn work_while_held(
+    project: &Project<'_>,
+    id: FunctionId,
+    block: &ExceptBlock<'_>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else {
+        return;
+    };
+    let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
+    let body = file.slice(&block.range);
+    let catches_memory = kind.contains("OutOfMemory")
+        || kind.contains("RuntimeError")
+            && (body.contains("out of memory")
+                || body.contains("OOM")
+                || body.contains("empty_cache"));
+    if !catches_memory || block.name.is_none() && kind.is_empty() {
+        return;
+    }
+    let mut tried: Vec<String> = Vec::new();
+    each_call(block.tried, &mut |call| tried.extend(dotted(&call.func)));
+    let ends = matches!(block.body.last(), Some(ruff_python_ast::Stmt::Raise(_)));
+    let mut found: Option<(TextRange, String)> = None;
+    each_call(block.body, &mut |call| {
+        let Some(path) = dotted(&call.func) else { return };
+        let is_builtin = !path.contains('.')
+            && matches!(path.as_str(), "print" | "len" | "str" | "int" | "max" | "min" | "range");
+        let logs = path.contains("log") || path.contains("print") || path.contains("write");
+        let frees = called_name(call) == "zero_grad";
+        if called_name(call) == "empty_cache" && !ends {
+            let what = "`empty_cache` can free nothing that the traceback still holds";
+            found.get_or_insert((call.range(), what.to_owned()));
+        } else if tried.contains(&path) && !is_builtin && !logs && !frees && !path.contains("cuda.")
+        {
+            let what =
+                format!("`{path}` runs again while the traceback holds the first try's tensors");
+            found.get_or_insert((call.range(), what));
+        }
+    });
+    let Some((range, what)) = found else { return };
+    let path = [
+        step(project, id, block.range, "the caught error holds the failed frames".to_owned()),
+        step(project, id, range, what.clone()),
+    ];
+    let finding = Report {
+        function: id,
+        range,
+        severity: Severity::Warning,
+        held: Held::Activations,
+        message: format!("{what}: set a flag and go on after the `except` block"),
+        path: path.into_iter().flatten().collect(),
+        fix: None,
+    };
+    report(project, &RULE, finding, findings);
+}
