@@ -30,6 +30,7 @@ mod parse;
 mod project;
 mod report;
 mod retention;
+mod rounds;
 mod rules;
 mod search;
 mod statement;
@@ -42,6 +43,7 @@ mod value;
 mod walk;
 
 use oomscope_model::{Problem, SourceEvidence};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub use rules::{Group, Rule, rule, rules};
 
@@ -61,7 +63,7 @@ pub fn analyse(files: Vec<InputFile>) -> SourceEvidence {
 
 /// As [`analyse`], with what could not be read.
 pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Problem>) {
-    let parsed: Vec<parse::Parsed> = files.into_iter().map(parse::parse).collect();
+    let parsed: Vec<parse::Parsed> = files.into_par_iter().map(parse::parse).collect();
     let problems = parsed.iter().filter_map(|file| file.problem.clone()).collect();
     let files = project::analyse_parsed(&parsed);
     let files = parsed
