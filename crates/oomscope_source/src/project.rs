@@ -122,8 +122,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
 fn grad_off(project: &Project<'_>, file: FileId) -> Vec<(u32, u32)> {
     let Some(parsed) = project.index.file(file) else { return Vec::new() };
     let mut lines: Vec<(u32, u32)> = project
-        .functions()
-        .filter(|(_, function, _)| function.file == file)
+        .functions_of(file)
         .flat_map(|(_, _, facts)| &facts.grad_off)
         .map(|range| parsed.line_span(*range))
         .collect();
@@ -207,6 +206,16 @@ impl<'a> Project<'a> {
             .filter_map(|(id, facts)| self.index.function(id).map(|function| (id, function, facts)))
     }
 
+    /// A file's functions with their facts, its own statements first.
+    pub(crate) fn functions_of(
+        &self,
+        file: FileId,
+    ) -> impl Iterator<Item = (FunctionId, &Function<'a>, &Facts<'a>)> {
+        self.index.functions_of(file).filter_map(|id| {
+            Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?))
+        })
+    }
+
     /// Grad mode of a function's body, its callers considered.
     pub(crate) fn grad_mode(&self, id: FunctionId) -> GradMode {
         match self.modes.get(&id) {
@@ -266,8 +275,8 @@ pub(crate) fn feeds_backward(function: &Function<'_>, facts: &Facts<'_>) -> bool
 fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {
     let Some(parsed) = project.index.file(file) else { return Vec::new() };
     let mut result: Vec<FunctionFact> = project
-        .functions()
-        .filter(|(_, function, _)| function.file == file && function.parent.is_some())
+        .functions_of(file)
+        .filter(|(_, function, _)| function.parent.is_some())
         .map(|(id, function, facts)| FunctionFact {
             name: function.qualified.clone(),
             lines: parsed.line_span(function.range),
