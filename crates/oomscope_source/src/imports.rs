@@ -81,6 +81,11 @@ fn package(path: &str, level: u32, module: &str) -> String {
 }
 
 impl Imports {
+    /// All dotted paths that names were imported as.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(String::as_str).chain(self.stars.iter().map(String::as_str))
+    }
+
     /// The dotted path that a local name was imported as.
     pub(crate) fn path_of(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)

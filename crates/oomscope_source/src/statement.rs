@@ -470,6 +470,6 @@ impl<'a> Walker<'a, '_> {
                 .index
                 .function_named(self.file, name)
                 .and_then(|id| self.index.function(id))
-                .is_some_and(|function| function.is_generator)
+                .is_some_and(|function| function.is_generator())
     }
 }
