@@ -29,6 +29,8 @@ pub(crate) struct Function<'a> {
     pub(crate) class: Option<ClassId>,
     pub(crate) parent: Option<FunctionId>,
     pub(crate) parameters: Option<&'a Parameters>,
+    /// Its parameters by number: named ones, then `*args`, then `**kwargs`.
+    pub(crate) parameter_names: Vec<&'a str>,
     pub(crate) decorators: &'a [Decorator],
     pub(crate) body: &'a [Stmt],
     pub(crate) range: TextRange,
@@ -84,13 +86,14 @@ impl<'a> Function<'a> {
 
     /// The parameters by number: named ones, then `*args`, then `**kwargs`.
     pub(crate) fn numbered_parameters(&self) -> impl Iterator<Item = &'a Parameter> + use<'a> {
-        let parameters = self.parameters.into_iter();
-        parameters.flat_map(|parameters| {
-            let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
-            let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
-            named.chain(rest.map(std::convert::AsRef::as_ref))
-        })
+        self.parameters.into_iter().flat_map(numbered)
     }
+}
+
+fn numbered(parameters: &Parameters) -> impl Iterator<Item = &Parameter> {
+    let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
+    let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
+    named.chain(rest.map(std::convert::AsRef::as_ref))
 }
 
 impl<'a> Index<'a> {
@@ -403,6 +406,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             class: None,
             parent: None,
             parameters: None,
+            parameter_names: Vec::new(),
             decorators: &[],
             body: &file.body,
             range: TextRange::up_to(end),
@@ -442,6 +446,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                     class: scope.class,
                     parent: Some(scope.parent),
                     parameters: Some(&def.parameters),
+                    parameter_names: numbered(&def.parameters).map(|p| p.name.as_str()).collect(),
                     decorators: &def.decorator_list,
                     body: &def.body,
                     range: def.range(),

@@ -70,7 +70,7 @@ impl<'a> Walker<'a, '_> {
     ) -> Vec<Value> {
         let Some(function) = self.index.function(id) else { return Vec::new() };
         let Some(parameters) = function.parameters else { return Vec::new() };
-        let names: Vec<&str> = function.numbered_parameters().map(|p| p.name.as_str()).collect();
+        let names = &function.parameter_names;
         let mut values = vec![Value::plain(); names.len()];
         let positional = call.arguments.args.len();
         let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {
