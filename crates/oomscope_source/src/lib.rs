@@ -32,6 +32,7 @@ mod report;
 mod retention;
 mod rules;
 mod search;
+mod sites;
 mod statement;
 mod store;
 mod summary;

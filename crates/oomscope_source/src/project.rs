@@ -11,6 +11,7 @@ use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rules::rules;
 use crate::search::called_name;
+use crate::sites::{CallsByName, calls_by_name};
 use crate::store::is_bounded_queue;
 use crate::torch_api;
 use crate::walk::{Knowledge, walk_function};
@@ -19,6 +20,8 @@ use crate::walk::{Knowledge, walk_function};
 pub(crate) struct Project<'a> {
     pub(crate) index: Index<'a>,
     pub(crate) facts: Vec<Facts<'a>>,
+    /// All calls by the last name of what they call.
+    pub(crate) calls: CallsByName<'a>,
     pub(crate) summaries: FxHashMap<FunctionId, Summary>,
     pub(crate) modes: FxHashMap<FunctionId, Mode>,
     pub(crate) sites: CallSites,
@@ -104,8 +107,10 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let emptied = emptied(&index, &facts);
     let rewritten = rewritten(&index, &facts);
     let bounded = bounded(&facts);
+    let calls = calls_by_name(&facts);
     Project {
         index,
+        calls,
         facts,
         summaries: knowledge.summaries,
         modes: knowledge.modes,
