@@ -147,6 +147,27 @@ pub(crate) fn each_test_around<'a>(
     }
 }
 
+/// Whether whoever comes to the second place has passed the first: no branch or loop around the
+/// first leaves out the second.
+pub(crate) fn runs_before(body: &[Stmt], first: TextRange, second: TextRange) -> bool {
+    let mut inside = body;
+    while let Some(stmt) = inside.iter().find(|stmt| stmt.range().contains_range(first)) {
+        let mut next: Option<&[Stmt]> = None;
+        for_each_block(stmt, &mut |block| {
+            if block.iter().any(|stmt| stmt.range().contains_range(first)) {
+                next = Some(block);
+            }
+        });
+        let Some(block) = next else { return true };
+        let around_both = block.iter().any(|stmt| stmt.range().contains_range(second));
+        if !around_both && !matches!(stmt, Stmt::With(_)) {
+            return false;
+        }
+        inside = block;
+    }
+    true
+}
+
 struct Each<'f, 'a>(&'f mut dyn FnMut(&'a Expr));
 
 impl<'a> Visitor<'a> for Each<'_, 'a> {

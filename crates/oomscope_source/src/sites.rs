@@ -11,7 +11,7 @@ use crate::parse::Parsed;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::Rule;
-use crate::search::{called_name, reads_name};
+use crate::search::{called_name, reads_name, runs_before};
 
 /// Where the calls of a name are: the function, and the number among its calls.
 pub(crate) type CallsByName<'a> = FxHashMap<&'a str, Vec<(FunctionId, usize)>>;
@@ -72,13 +72,14 @@ impl<'a> Project<'a> {
 }
 
 impl<'a> Site<'_, 'a> {
-    /// The last plain assignment to a name before a place.
+    /// The last plain assignment to a name before a place, where it is always run on the way.
     pub(crate) fn assigned(&self, name: &str, before: TextRange) -> Option<&'a Expr> {
         let mut earlier = self.facts.assignments.iter().rev().filter(|assignment| {
             assignment.range.end() <= before.start()
                 && matches!(assignment.target, Expr::Name(n) if n.id.as_str() == name)
         });
-        earlier.next().map(|assignment| assignment.value)
+        let last = earlier.next()?;
+        runs_before(self.function.body, last.range, before).then_some(last.value)
     }
 
     /// What an expression is, one assignment followed where it is a name.

@@ -1,7 +1,9 @@
 //! OOM622: a data set moves all its items to the GPU when it is made.
 
 use oomscope_model::{Cause, Finding, Held, Severity};
+use ruff_text_size::Ranged;
 
+use crate::imports::dotted;
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::Report;
@@ -25,7 +27,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 
 fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
     let in_init = site.function.name == "__init__" && is_dataset(project, site.function);
-    if !in_init || !moves_to_device(site) {
+    let range = site.call.call.range();
+    let is_kept = site.facts.assignments.iter().any(|assignment| {
+        assignment.value.range().contains_range(range)
+            && dotted(assignment.target).is_some_and(|target| target.starts_with("self."))
+    });
+    if !in_init || !is_kept || !moves_to_device(site) {
         return None;
     }
     let message = format!(

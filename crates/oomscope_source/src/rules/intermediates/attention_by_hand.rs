@@ -79,8 +79,12 @@ fn is_transposition(expr: &Expr) -> bool {
 /// Whether the weights are multiplied with values afterwards.
 fn weighs_values(site: &Site<'_, '_>) -> bool {
     let Some(name) = site.result_name() else { return false };
-    let mut found = false;
+    let is_it = |expr: &Expr| matches!(expr, Expr::Name(n) if n.id.as_str() == name);
+    let (mut found, mut handed_on) = (false, false);
     each_expr_of(site.function.body, &mut |expr| {
+        // `return context, weights`: somebody wants to look at them.
+        handed_on |= matches!(expr, Expr::Tuple(tuple)
+            if tuple.ctx.is_load() && tuple.elts.iter().any(is_it));
         found |= match expr {
             Expr::BinOp(op) if op.op == Operator::MatMult => reads_name(&op.left, name),
             Expr::Call(call) if matches!(called_name(call), "matmul" | "bmm") => {
@@ -90,5 +94,5 @@ fn weighs_values(site: &Site<'_, '_>) -> bool {
             _ => false,
         };
     });
-    found
+    found && !handed_on
 }

@@ -7,7 +7,7 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::Report;
 use crate::rules::{Group, Rule};
-use crate::search::{argument, called_name, contains, receiver};
+use crate::search::{argument, called_name, contains, count_reads, receiver};
 use crate::sites::{Site, report_calls};
 
 pub(crate) const RULE: Rule = Rule {
@@ -33,6 +33,12 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         (receiver(call)?, argument(call, 1, "index")?)
     };
     let softmax = log_softmax(site.followed(table))?;
+    let read_again = matches!(table, Expr::Name(name)
+        if count_reads(site.function.body, name.id.as_str()) > 1);
+    // Row by row, the second tensor is small.
+    if read_again || site.call.in_loop.is_some() {
+        return None;
+    }
     let names_tokens = |expr: &Expr| {
         contains(expr, |inner| {
             let name = match inner {

@@ -44,5 +44,5 @@ fn names_a_vocabulary(expr: &Expr) -> bool {
         Expr::Attribute(attribute) => attribute.attr.as_str(),
         _ => return false,
     };
-    name.contains("vocab") || name.contains("tokenizer")
+    (name.contains("vocab") || name.contains("tokenizer")) && !name.contains("char")
 }

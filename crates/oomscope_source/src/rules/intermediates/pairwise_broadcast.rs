@@ -91,7 +91,13 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         _ => "`torch.cdist` makes the same numbers without the pairs",
     };
     let fix = edit(project, site, &left, &right, how);
-    let levels = (Severity::Warning, Held::Activations);
+    // Coordinates have two to four numbers: their pairs are hardly larger than the distances.
+    let severity = if is_short(site, &left) || is_short(site, &right) || keeps_axis(call) {
+        Severity::Note
+    } else {
+        Severity::Warning
+    };
+    let levels = (severity, Held::Activations);
     Some(Report { fix, ..site.found(project, levels, message, instead) })
 }
 
@@ -180,6 +186,20 @@ fn inserted(expr: &Expr) -> Option<Inserted<'_>> {
         }
         _ => None,
     }
+}
+
+/// Whether a name says that the vectors are coordinates.
+fn is_short(site: &Site<'_, '_>, operand: &Inserted<'_>) -> bool {
+    let lower = site.file.slice(operand.base).to_ascii_lowercase();
+    let words =
+        ["box", "center", "centre", "point", "pts", "coord", "pos", "xyz", "anchor", "atom"];
+    words.iter().any(|word| lower.contains(word))
+}
+
+/// `keepdim=True`: the axis is wanted.
+fn keeps_axis(call: &ExprCall) -> bool {
+    let mut keywords = call.arguments.keywords.iter();
+    keywords.any(|k| k.arg.as_deref().is_some_and(|arg| arg.starts_with("keepdim")))
 }
 
 /// Whether the operands are tensors rather than arrays of NumPy.
