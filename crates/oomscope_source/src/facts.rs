@@ -210,6 +210,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) clears_grads: bool,
     /// Blocks inside which autograd is switched off, `with torch.no_grad():` and the like.
     pub(crate) grad_off: Vec<TextRange>,
+    /// Blocks under `torch.autocast`.
+    pub(crate) autocasts: Vec<TextRange>,
     /// `requires_grad_()`, `autograd.grad`: grad is wanted.
     pub(crate) wants_grad: bool,
 }

@@ -196,17 +196,14 @@ fn is_stale(index: &Index<'_>, learnt: &Learnt, id: FunctionId, last: &Walked<'_
     if mode != last.mode && !(records(mode) && records(last.mode)) {
         return true;
     }
-    let summary_is_news = |read: &FunctionId| {
-        learnt.summaries.get(read).is_some_and(|(_, at)| *at > last.at)
-    };
+    let summary_is_news =
+        |read: &FunctionId| learnt.summaries.get(read).is_some_and(|(_, at)| *at > last.at);
     let attribute_is_news = |read: &(ClassId, CompactString)| {
         learnt.attributes.get(read).is_some_and(|(_, at)| *at > last.at)
     };
     let outer_is_news = || {
         let around = index.function(id).and_then(|function| function.parent);
-        around
-            .and_then(|around| learnt.outer.get(&around))
-            .is_some_and(|(_, at)| *at > last.at)
+        around.and_then(|around| learnt.outer.get(&around)).is_some_and(|(_, at)| *at > last.at)
     };
     last.reads.summaries.iter().any(summary_is_news)
         || last.reads.attributes.iter().any(attribute_is_news)

@@ -6,6 +6,7 @@ use ruff_text_size::Ranged;
 use crate::environment::Binding;
 use crate::facts::{Assignment, ExceptBlock, Loop, Mode};
 use crate::imports::dotted;
+use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
@@ -219,6 +220,11 @@ impl<'a> Walker<'a, '_> {
         let outer = self.mode;
         for item in &s.items {
             let value = self.evaluate(&item.context_expr);
+            if let Expr::Call(call) = &item.context_expr
+                && called_name(call) == "autocast"
+            {
+                self.facts.autocasts.push(s.range());
+            }
             if let Some(mode) = self.grad_mode_of(&item.context_expr) {
                 self.mode = mode;
             }
