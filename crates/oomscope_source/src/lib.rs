@@ -27,6 +27,7 @@ mod imports;
 mod index;
 mod nesting;
 mod parse;
+mod placement;
 mod project;
 mod report;
 mod retention;
@@ -40,6 +41,7 @@ mod torch_api;
 mod training_call;
 mod value;
 mod walk;
+mod watched;
 
 use oomscope_model::{Problem, SourceEvidence};
 

@@ -14,6 +14,7 @@ use crate::search::called_name;
 use crate::store::is_bounded_queue;
 use crate::torch_api;
 use crate::walk::{Knowledge, walk_function};
+use crate::watched::{WatchedCalls, watched_calls};
 
 /// Everything that the rules read.
 pub(crate) struct Project<'a> {
@@ -34,6 +35,7 @@ pub(crate) struct Project<'a> {
     pub(crate) rewritten: FxHashSet<String>,
     /// Queues of a fixed length, by last name.
     pub(crate) bounded: FxHashSet<String>,
+    pub(crate) watched_calls: WatchedCalls,
 }
 
 /// Analyses parsed files; the texts of the result are left empty.
@@ -104,6 +106,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let emptied = emptied(&index, &facts);
     let rewritten = rewritten(&index, &facts);
     let bounded = bounded(&facts);
+    let watched_calls = watched_calls(&facts);
     Project {
         index,
         facts,
@@ -116,6 +119,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         emptied,
         rewritten,
         bounded,
+        watched_calls,
     }
 }
 

@@ -161,6 +161,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         kind: returns.kind.clone(),
         graph: returns.graph,
         host: returns.host,
+        device: returns.device,
         scalar: returns.scalar,
         small: returns.small,
         output: returns.output,
