@@ -1,8 +1,8 @@
 //! Names and their values along one path, with a journal so that branches cost what they change.
 
+use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 
-use crate::index::FunctionId;
 use crate::value::{Bits, Value, join};
 
 /// What a name holds and how deep in loops it was bound.
@@ -18,8 +18,8 @@ pub(crate) struct Binding {
 /// Values by dotted name (`x`, `self.x`).
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
-    names: FxHashMap<String, Binding>,
-    journal: Vec<(String, Option<Binding>)>,
+    names: FxHashMap<CompactString, Binding>,
+    journal: Vec<(CompactString, Option<Binding>)>,
     /// Graphs whose backward has run on this path, and was not told to retain them.
     pub(crate) consumed: Bits,
     /// Whether this path has left the block by `return`, `raise`, `break` or `continue`.
@@ -28,7 +28,7 @@ pub(crate) struct Environment {
 
 /// What one branch changed.
 pub(crate) struct Branch {
-    changed: FxHashMap<String, Option<Binding>>,
+    changed: FxHashMap<CompactString, Option<Binding>>,
     consumed: Bits,
     ended: bool,
 }
@@ -45,8 +45,9 @@ impl Environment {
     }
 
     pub(crate) fn bind(&mut self, name: &str, binding: Binding) {
-        let old = self.names.insert(name.to_owned(), binding);
-        self.journal.push((name.to_owned(), old));
+        let name = CompactString::from(name);
+        let old = self.names.insert(name.clone(), binding);
+        self.journal.push((name, old));
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -79,7 +80,7 @@ impl Environment {
         };
         self.consumed =
             alive.iter().fold(first.consumed, |all, branch| all.intersection(branch.consumed));
-        let mut names: Vec<&String> = alive.iter().flat_map(|b| b.changed.keys()).collect();
+        let mut names: Vec<&CompactString> = alive.iter().flat_map(|b| b.changed.keys()).collect();
         names.sort_unstable();
         names.dedup();
         let mut joined = Vec::with_capacity(names.len());
@@ -108,10 +109,10 @@ impl Environment {
     }
 
     /// What a finished scope leaves to the functions inside it.
-    pub(crate) fn into_names(self) -> FxHashMap<String, Binding> {
+    pub(crate) fn into_names(self) -> Names {
         self.names
     }
 }
 
-/// Final names of the scopes that others read: modules, functions with functions inside.
-pub(crate) type OuterNames = FxHashMap<FunctionId, FxHashMap<String, Binding>>;
+/// Names with what they hold.
+pub(crate) type Names = FxHashMap<CompactString, Binding>;

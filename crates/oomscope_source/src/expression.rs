@@ -235,8 +235,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(number) = self.attribute_containers.get(name).copied() {
             return self.read_container(number, Value::default());
         }
-        if let Some((binding, _)) = self.outer_binding(name) {
-            return binding.value;
+        if let Some(value) = self.outer_value(name) {
+            return value;
         }
         if let Some(id) = self.index.function_named(self.file, name) {
             return Value::of_kind(Kind::Function(id));
@@ -278,9 +278,7 @@ impl<'a> Walker<'a, '_> {
             // A parameter of the caller's (`self` or another object): what its class keeps there.
             let owner = self.evaluate(base);
             if let Some(class) = Self::class_of(&owner) {
-                if let Some(known) =
-                    self.knowledge.attributes.get(&(class, name.to_owned())).cloned()
-                {
+                if let Some(known) = self.notes.attribute(class, name) {
                     let mut value = known;
                     if value.graph == Graph::Yes {
                         let fresh = self.new_graph(expr.range());
@@ -350,7 +348,7 @@ impl<'a> Walker<'a, '_> {
         if !is_property {
             return Value::of_kind(Kind::Function(id));
         }
-        let returns = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone());
+        let returns = self.notes.summary(id).and_then(|s| s.returns.clone());
         let mut value = returns.unwrap_or_default();
         (value.may, value.must) = (Bits::default(), Bits::default());
         (value.params, value.containers) = (Bits::default(), Bits::default());

@@ -265,7 +265,7 @@ impl Facts<'_> {
 }
 
 /// What callers need to know of a function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,
@@ -279,7 +279,7 @@ pub(crate) struct Summary {
 }
 
 /// A parameter is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// Number of the parameter, `self` included.
     pub(crate) parameter: usize,

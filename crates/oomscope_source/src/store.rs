@@ -318,7 +318,7 @@ impl<'a> Walker<'a, '_> {
                     } else {
                         kind
                     },
-                    target: path.clone(),
+                    target: path.to_string(),
                     target_name: target_name.clone(),
                     range,
                     by: self.id,
@@ -339,7 +339,7 @@ impl<'a> Walker<'a, '_> {
         self.facts.stores.push(Store {
             kind,
             owner,
-            target: path,
+            target: path.into(),
             target_name,
             container,
             value: value.clone(),

@@ -1,6 +1,7 @@
 //! Checkpoints that are loaded and handed to `load_state_dict`, and where their tensors land: shared
 //! by the rules on loading.
 
+use compact_str::CompactString;
 use oomscope_model::{Edit, Fix, FixSafety};
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
@@ -164,8 +165,8 @@ fn default_of<'a>(function: &Function<'a>, name: &str) -> Option<&'a Expr> {
 }
 
 /// The names that hold what was loaded, or a part of it.
-fn names_of(facts: &Facts<'_>, load: &ExprCall) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+fn names_of(facts: &Facts<'_>, load: &ExprCall) -> Vec<CompactString> {
+    let mut names: Vec<CompactString> = Vec::new();
     for assignment in &facts.assignments {
         let from_load = assignment.value.range().contains_range(load.range());
         let from_name = names
@@ -188,7 +189,7 @@ fn taker_of<'a>(
     project: &Project<'a>,
     facts: &Facts<'a>,
     load: &ExprCall,
-    names: &[String],
+    names: &[CompactString],
 ) -> Option<&'a ExprCall> {
     let takes = |call: &Call<'a>| {
         call.call.arguments.args.iter().any(|argument| {
@@ -232,7 +233,7 @@ fn kept_over(
     project: &Project<'_>,
     watched: &WatchedCall<'_, '_>,
     taker: &ExprCall,
-    names: &[String],
+    names: &[CompactString],
 ) -> Option<TextRange> {
     let call = watched.call.call;
     let holder = watched.facts.assignments.iter().find(|a| a.value.range() == call.range())?;

@@ -1,6 +1,7 @@
 //! OOM505: memory is freed or the work tried again inside the `except` block of an out-of-memory
 //! error, whose traceback still holds the failed try.
 
+use compact_str::CompactString;
 use oomscope_model::{Cause, Finding, Held, Severity};
 use ruff_text_size::{Ranged, TextRange};
 
@@ -57,7 +58,7 @@ fn work_while_held(
     if !catches_memory || block.name.is_none() && kind.is_empty() {
         return;
     }
-    let mut tried: Vec<String> = Vec::new();
+    let mut tried: Vec<CompactString> = Vec::new();
     each_call(block.tried, &mut |call| tried.extend(dotted(&call.func)));
     let ends = matches!(block.body.last(), Some(ruff_python_ast::Stmt::Raise(_)));
     let mut found: Option<(TextRange, String)> = None;
