@@ -312,7 +312,7 @@ impl<'a> Walker<'a, '_> {
 
     /// What goes into an unknown call may come out. Its result has a number of its own, so that a
     /// backward through it proves what it is.
-    fn unknown_result(
+    pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
         callee: &Callee,

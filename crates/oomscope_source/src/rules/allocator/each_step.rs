@@ -32,7 +32,8 @@ pub(super) fn step_loop<'p>(
                     return None;
                 }
             }
-            Stmt::Try(attempt) if !in_handler(attempt, watched.call.call.range()) => {}
+            // Work that may be tried again frees before or after each try.
+            Stmt::Try(attempt) if attempt.handlers.is_empty() => {}
             Stmt::For(_) | Stmt::While(_) if placed.stmt.range() == this.range => {
                 let body = match placed.stmt {
                     Stmt::For(s) => &s.body,
@@ -70,10 +71,6 @@ fn asks_for_device(test: &str) -> bool {
 
 fn contains(block: &[Stmt], at: TextRange) -> bool {
     block.iter().any(|stmt| stmt.range().contains_range(at))
-}
-
-fn in_handler(attempt: &ruff_python_ast::StmtTry, at: TextRange) -> bool {
-    attempt.handlers.iter().any(|handler| handler.range().contains_range(at))
 }
 
 /// Whether a network dies or leaves the device earlier in the same block: then its memory is
@@ -131,12 +128,18 @@ fn is_step(facts: &Facts<'_>, number: usize, this: &Loop, target: &str, body: &[
         inner.parent == Some(number)
             && (inner.has_backward || inner.what.to_ascii_lowercase().contains("loader"))
     });
-    if is_outer && !over.contains("loader") || trains_inside {
+    let retries = || {
+        let handles = |stmt: &Stmt| matches!(stmt, Stmt::Try(s) if !s.handlers.is_empty());
+        target.is_empty() && body.iter().any(handles)
+    };
+    if is_outer && !over.contains("loader") || trains_inside || retries() {
         return false;
     }
     let computes = facts.model_calls.iter().any(|call| call.in_loop == Some(number))
         || facts.backwards.iter().any(|backward| backward.in_loop == Some(number));
-    computes || over.contains("loader") || over.contains("batch") || makes_a_batch(body)
+    computes || over.contains("loader")
+        || over.replace("batch_size", "").contains("batch")
+        || makes_a_batch(body)
 }
 
 /// `batch = texts[start:end]`, or the next one of a loader.

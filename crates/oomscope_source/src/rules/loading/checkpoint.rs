@@ -33,6 +33,8 @@ pub(super) struct Checkpoint<'p, 'a> {
     pub(super) taker: &'a ExprCall,
     /// What keeps it on the device while training runs: the loop or the attribute.
     pub(super) kept: Option<TextRange>,
+    /// What decides it: the load, or the `None` that a name of `map_location` was given.
+    pub(super) decided: TextRange,
     map_location: Option<&'a Expr>,
 }
 
@@ -54,10 +56,13 @@ fn on_device<'p, 'a>(
     }
     let map_location = map_location(call)?;
     let landing = landing(watched.facts, watched.function, map_location)?;
+    let assigned = map_location.and_then(|expr| none_of(watched.facts, expr));
+    let decided = assigned.map_or(call.range(), Ranged::range);
+    let map_location = assigned.or(map_location);
     let names = names_of(watched.facts, call);
     let taker = taker_of(project, watched.facts, call, &names)?;
     let kept = kept_over(project, &watched, taker, &names);
-    Some(Checkpoint { watched, landing, taker, kept, map_location })
+    Some(Checkpoint { watched, landing, taker, kept, decided, map_location })
 }
 
 impl Checkpoint<'_, '_> {
@@ -93,6 +98,8 @@ fn runs_on_a_device(file: &Parsed, function: &Function<'_>) -> bool {
     };
     let path = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
     names.iter().any(|name| file.text.contains(name))
+        // Full states of sharded models are gathered on the host before they are saved.
+        && !["fsdp", "fully_sharded"].iter().any(|word| file.path.to_ascii_lowercase().contains(word))
         && !converts(path)
         && !converts(&function.qualified)
 }
@@ -154,6 +161,14 @@ fn landing(
             (device_named_by(other) == Some(Placement::Device)).then_some(Landing::OnDevice)
         }
     }
+}
+
+/// The `None` that a name is given.
+fn none_of<'a>(facts: &Facts<'a>, name: &Expr) -> Option<&'a Expr> {
+    let Expr::Name(name) = name else { return None };
+    let to_name = |target: &Expr| matches!(target, Expr::Name(n) if n.id == name.id);
+    let given = facts.assignments.iter().filter(|one| to_name(one.target)).map(|one| one.value);
+    given.into_iter().find(|value| value.is_none_literal_expr())
 }
 
 /// The default of a parameter that is a text or `None`: the caller may mean the host.
@@ -223,7 +238,7 @@ fn takes_a_few_numbers(taker: &ExprCall) -> bool {
     };
     let holder = holder.unwrap_or_default().to_ascii_lowercase();
     let last = holder.rsplit('.').next().unwrap_or(&holder);
-    ["scaler", "sched", "sampler", "loader", "opt", "metric", "norm", "rms", "state", "meter"]
+    ["scaler", "sched", "sampler", "loader", "opt", "metric", "norm", "rms", "state", "meter", "trainer"]
         .iter()
         .any(|word| last.contains(word))
 }

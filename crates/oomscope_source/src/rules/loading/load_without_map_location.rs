@@ -36,7 +36,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         ];
         let finding = Report {
             function: watched.id,
-            range: load.range(),
+            range: checkpoint.decided,
             severity: Severity::Warning,
             held: Held::Parameters,
             message: format!(

@@ -65,6 +65,9 @@ fn source_of(
     if !outlives || container.ends_with("state") {
         return None; // optimizers key their states by parameter
     }
+    if key.value.host || key.value.output {
+        return None;
+    }
     if matches!(key.value.kind, Kind::Tensor) && key.value.params.is_empty() {
         return Some(None);
     }
