@@ -111,9 +111,12 @@ fn is_on_device(
 /// results by `torch.cat`: tensors that the network made.
 fn is_proven_output(facts: &Facts<'_>, store: &Store<'_>, piece: &Piece<'_>) -> bool {
     let Some(number) = store.container.filter(|number| *number < 63) else { return false };
+    let Expr::Call(made_by) = piece.expr else { return false };
+    let given = facts.calls.iter().find(|call| std::ptr::eq(call.call, made_by));
     facts.calls_eval
         && matches!(piece.value.kind, Kind::Unknown)
-        && matches!(piece.expr, Expr::Call(call) if call.func.is_attribute_expr())
+        && made_by.func.is_attribute_expr()
+        && given.is_some_and(|call| call.arguments.iter().all(|(_, value)| !value.host))
         && facts.calls.iter().any(|call| {
             matches!(called_name(call.call), "cat" | "stack" | "concat" | "vstack")
                 && call.path.as_deref().is_some_and(|path| path.starts_with("torch."))
