@@ -72,7 +72,11 @@ impl<'a> Walker<'a, '_> {
         {
             self.mode = mode;
         }
-        let result = self.apply(call, callee, arguments);
+        let mut result = self.apply(call, callee, arguments);
+        // `move_to(x, "cpu")`, whoever defines it.
+        if arguments.iter().any(|(argument, _)| names_the_host(argument)) {
+            (result.host, result.device) = (!matches!(result.kind, Kind::Plain), false);
+        }
         self.store_by_method(call, arguments);
         result
     }
@@ -312,7 +316,7 @@ impl<'a> Walker<'a, '_> {
 
     /// What goes into an unknown call may come out. Its result has a number of its own, so that a
     /// backward through it proves what it is.
-    fn unknown_result(
+    pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
         callee: &Callee,
@@ -366,6 +370,10 @@ fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
         Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
         _ => None,
     }
+}
+
+fn names_the_host(argument: &Expr) -> bool {
+    matches!(argument, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
 }
 
 /// `encoder.forward_pass(x)`.

@@ -84,6 +84,15 @@ pub(crate) struct Store<'a> {
     pub(crate) is_carried: bool,
 }
 
+/// A key of a dict or a member of a set that may be a tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorKey<'a> {
+    /// The dict or set.
+    pub(crate) container: &'a Expr,
+    pub(crate) key: &'a Expr,
+    pub(crate) value: Value,
+}
+
 /// A call, with what is known of it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`call.call` is the syntax of the call")]
@@ -191,6 +200,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) containers: Vec<Container>,
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
+    pub(crate) tensor_keys: Vec<TensorKey<'a>>,
     /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.
     pub(crate) read_as_tensors: Bits,
     /// Last names of containers that are made anew or lose elements.

@@ -84,6 +84,17 @@ impl<'a> Function<'a> {
         self.parameters.is_some() && yields(self.body)
     }
 
+    /// Whether its body does nothing but refuse: what runs is another class's.
+    pub(crate) fn is_abstract(&self) -> bool {
+        let is_text =
+            |stmt: &Stmt| matches!(stmt, Stmt::Expr(s) if s.value.is_string_literal_expr());
+        match self.body {
+            [only] => is_refusal(only),
+            [text, only] => is_text(text) && is_refusal(only),
+            _ => false,
+        }
+    }
+
     /// The parameters by number: named ones, then `*args`, then `**kwargs`.
     pub(crate) fn numbered_parameters(&self) -> impl Iterator<Item = &'a Parameter> + use<'a> {
         self.parameters.into_iter().flat_map(numbered)
@@ -423,6 +434,14 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
     }
     index.resolve_bases();
     index
+}
+
+fn is_refusal(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Raise(_) | Stmt::Pass(_) => true,
+        Stmt::Expr(s) => s.value.is_ellipsis_literal_expr(),
+        _ => false,
+    }
 }
 
 struct Scope {

@@ -28,6 +28,7 @@ mod imports;
 mod index;
 mod nesting;
 mod parse;
+mod placement;
 mod project;
 mod report;
 mod retention;

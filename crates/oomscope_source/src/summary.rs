@@ -51,7 +51,12 @@ impl<'a> Walker<'a, '_> {
                 self.consume(&value, false);
             }
         }
-        let Some(returns) = &summary.returns else { return Value::plain() };
+        let Some(returns) = &summary.returns else {
+            if self.index.function(id).is_some_and(|function| function.is_abstract()) {
+                return self.unknown_result(call, callee, arguments);
+            }
+            return Value::plain();
+        };
         let fresh =
             if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
         let mut value = instantiate(returns, &fresh, &parameter_values, 0);
@@ -161,6 +166,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         kind: returns.kind.clone(),
         graph: returns.graph,
         host: returns.host,
+        device: returns.device,
         scalar: returns.scalar,
         small: returns.small,
         output: returns.output,

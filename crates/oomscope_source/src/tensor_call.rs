@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
+use crate::placement::{Placement, device_keyword, device_named_by, moved_to};
 use crate::torch_api as api;
 use crate::training_call::asks_no_reduction;
 use crate::value::{Graph, Kind, Value, combine};
@@ -81,7 +82,13 @@ impl<'a> Walker<'a, '_> {
         }
         if path.starts_with("torch.") || path.starts_with("numpy.") {
             if api::CREATES.contains(&name) {
-                return Some(Value { small: name == "multinomial", ..Value::detached() });
+                let device = device_keyword(call).and_then(device_named_by);
+                return Some(Value {
+                    small: name == "multinomial",
+                    device: device == Some(Placement::Device),
+                    host: device == Some(Placement::Host),
+                    ..Value::detached()
+                });
             }
             if api::NOT_DIFFERENTIABLE.contains(&name) {
                 return Some(Value { small: true, ..Value::detached() });
@@ -162,17 +169,16 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if name == "cpu" {
-            return Some(Value { host: true, ..receiver.derived() });
+            return Some(Value { host: true, device: false, ..receiver.derived() });
         }
         if matches!(name, "cuda") {
-            return Some(Value { host: false, ..receiver.derived() });
+            return Some(Value { host: false, device: true, ..receiver.derived() });
         }
         if name == "to" {
-            let cpu = arguments.iter().any(|(expr, _)| {
-                matches!(expr, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
-            });
+            let to = moved_to(call);
             return Some(Value {
-                host: receiver.host || cpu,
+                host: to == Some(Placement::Host) || receiver.host && to.is_none(),
+                device: to == Some(Placement::Device) || receiver.device && to.is_none(),
                 scalar: receiver.scalar,
                 ..receiver.derived()
             });
@@ -208,6 +214,7 @@ impl<'a> Walker<'a, '_> {
                 combine(all.into_iter())
             };
             value.host = receiver.host;
+            value.device = receiver.device && !receiver.host;
             value.small = receiver.small;
             value.scalar = keeps_shape && receiver.scalar;
             if matches!(name, "chunk" | "split" | "unbind") {

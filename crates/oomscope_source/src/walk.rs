@@ -81,6 +81,10 @@ impl<'a> Walker<'a, '_> {
                 && let Some(class) = self.class
             {
                 value = Value::of_kind(Kind::Instance(class));
+            } else if function.name == "on_predict_batch_end" && matches!(name, "outputs" | "batch")
+            {
+                // Lightning hands over what the network made, under `no_grad`, and the batch.
+                (value.graph, value.output, value.device) = (Graph::No, name == "outputs", true);
             } else if let Some(annotation) = parameter.annotation.as_deref() {
                 self.apply_annotation(&mut value, annotation);
             }
