@@ -305,6 +305,16 @@ impl<'a> Walker<'a, '_> {
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let mut value = combine(arguments.iter().map(|(_, value)| value));
+        let name = callee.name.as_str();
+        if name.contains("detach") || name.contains("repackage") {
+            return Value { kind: Kind::Unknown, ..value.without_graph() };
+        }
+        if let [(_, only)] = arguments
+            && matches!(only.kind, Kind::Dict)
+            && (name.contains("dict") || name.contains("flatten"))
+        {
+            return only.clone();
+        }
         (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
         (value.scalar, value.host, value.latent) = (false, false, Bits::default());
         if let Some(receiver) = &callee.receiver {

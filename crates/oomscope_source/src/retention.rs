@@ -49,7 +49,18 @@ pub(crate) fn retained(
         if returned && !evaluates && !this.has_backward && !surely_data {
             return None;
         }
-        if !freed && !evaluates && !this.has_backward && escapes(project, facts, store) {
+        // Where some paths run the backward here, the others return what theirs will go through.
+        let freed_on_some_path =
+            facts.backwards.iter().any(|b| !b.value.may.intersection(may).is_empty());
+        if returned && !freed && freed_on_some_path {
+            return None;
+        }
+        if !freed
+            && !evaluates
+            && !this.has_backward
+            && !facts.runs_backward
+            && escapes(project, facts, store)
+        {
             return None;
         }
     } else {
