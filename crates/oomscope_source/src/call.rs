@@ -326,6 +326,7 @@ impl<'a> Walker<'a, '_> {
         if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
+            self.facts.latents = self.facts.latents.union(value.latent);
             value.may = value.may.union(value.latent);
             value.must = value.must.union(value.latent);
         }

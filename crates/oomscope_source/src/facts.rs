@@ -226,6 +226,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
     pub(crate) consumed_at_end: Bits,
+    /// Results of unknown calls, graph or not.
+    pub(crate) latents: Bits,
     /// Results of unknown calls that a backward went through.
     pub(crate) proven: Bits,
     /// Results of unknown calls that something detaches.

@@ -459,6 +459,7 @@ impl<'a> Walker<'a, '_> {
         if !part.latent.is_empty() && self.facts.graphs.len() < 40 {
             let own = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(element.range());
+            self.facts.latents = self.facts.latents.union(own);
             (part.latent, part.may, part.must) = (own, part.may.union(own), part.must.union(own));
         }
         part
