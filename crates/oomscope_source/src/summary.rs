@@ -59,6 +59,9 @@ impl<'a> Walker<'a, '_> {
         };
         let fresh =
             if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
+        if summary.returns_freed {
+            self.names.consumed = self.names.consumed.union(fresh.must);
+        }
         let mut value = instantiate(returns, &fresh, &parameter_values, 0);
         if self.mode == Mode::Off {
             value = strip(&value, 0);
