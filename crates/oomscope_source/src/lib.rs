@@ -17,6 +17,8 @@
 //! assert_eq!(evidence.files[0].findings[0].place.line, 10);
 //! ```
 
+pub mod allow;
+pub mod apply;
 mod call;
 mod callers;
 mod edit;
@@ -26,12 +28,14 @@ mod facts;
 mod imports;
 mod index;
 mod nesting;
+pub mod notebook;
 mod parse;
 mod project;
 mod report;
 mod retention;
 mod rules;
 mod search;
+pub mod selection;
 mod statement;
 mod store;
 mod summary;
@@ -61,16 +65,35 @@ pub fn analyse(files: Vec<InputFile>) -> SourceEvidence {
 
 /// As [`analyse`], with what could not be read.
 pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Problem>) {
+    let Checked { evidence, problems, .. } = check(files);
+    (evidence, problems)
+}
+
+/// What an analysis finds before anybody selects or allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The files with all findings.
+    pub evidence: SourceEvidence,
+    /// The allowing comments of each file.
+    pub allows: Vec<Vec<allow::Allow>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// As [`analyse`], with allowing comments and what could not be read.
+pub fn check(files: Vec<InputFile>) -> Checked {
     let parsed: Vec<parse::Parsed> = files.into_iter().map(parse::parse).collect();
     let problems = parsed.iter().filter_map(|file| file.problem.clone()).collect();
     let files = project::analyse_parsed(&parsed);
+    let mut allows = Vec::with_capacity(parsed.len());
     let files = parsed
         .into_iter()
         .zip(files)
         .map(|(parsed, mut file)| {
             file.text = parsed.text;
+            allows.push(parsed.allows);
             file
         })
         .collect();
-    (SourceEvidence { files }, problems)
+    Checked { evidence: SourceEvidence { files }, allows, problems }
 }
