@@ -72,7 +72,11 @@ impl<'a> Walker<'a, '_> {
         {
             self.mode = mode;
         }
-        let result = self.apply(call, callee, arguments);
+        let mut result = self.apply(call, callee, arguments);
+        // `move_to(x, "cpu")`, whoever defines it.
+        if arguments.iter().any(|(argument, _)| names_the_host(argument)) {
+            (result.host, result.device) = (!matches!(result.kind, Kind::Plain), false);
+        }
         self.store_by_method(call, arguments);
         result
     }
@@ -312,13 +316,23 @@ impl<'a> Walker<'a, '_> {
 
     /// What goes into an unknown call may come out. Its result has a number of its own, so that a
     /// backward through it proves what it is.
-    fn unknown_result(
+    pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
         callee: &Callee,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let mut value = combine(arguments.iter().map(|(_, value)| value));
+        let name = callee.name.as_str();
+        if name.contains("detach") || name.contains("repackage") {
+            return Value { kind: Kind::Unknown, ..value.without_graph() };
+        }
+        if let [(_, only)] = arguments
+            && matches!(only.kind, Kind::Dict)
+            && (name.contains("dict") || name.contains("flatten"))
+        {
+            return only.clone();
+        }
         (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
         (value.scalar, value.host, value.latent) = (false, false, Bits::default());
         if let Some(receiver) = &callee.receiver {
@@ -330,6 +344,7 @@ impl<'a> Walker<'a, '_> {
         if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
+            self.facts.latents = self.facts.latents.union(value.latent);
             value.may = value.may.union(value.latent);
             value.must = value.must.union(value.latent);
         }
@@ -366,6 +381,10 @@ fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
         Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
         _ => None,
     }
+}
+
+fn names_the_host(argument: &Expr) -> bool {
+    matches!(argument, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
 }
 
 /// `encoder.forward_pass(x)`.

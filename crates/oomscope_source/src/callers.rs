@@ -74,7 +74,7 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
     let base = |wanted: &[&str]| {
         class.bases.iter().any(|b| wanted.contains(&b.rsplit('.').next().unwrap_or(b)))
     };
-    let framework_off = base(&["LightningModule", "Callback", "Trainer"])
+    let framework_off = base(&["LightningModule", "Callback", "BasePredictionWriter", "Trainer"])
         && (function.name.starts_with("validation_")
             || function.name.starts_with("test_step")
             || function.name.starts_with("predict_step")

@@ -24,6 +24,44 @@ pub(crate) fn each_call<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a ExprCall
     }
 }
 
+/// A statement with the block that it stands in.
+#[derive(Clone, Copy)]
+pub(crate) struct Placed<'a> {
+    pub(crate) block: &'a [Stmt],
+    pub(crate) stmt: &'a Stmt,
+    pub(crate) index: usize,
+}
+
+/// The statements around a place in a function's body, innermost first.
+pub(crate) fn statements_around(body: &[Stmt], at: TextRange) -> Vec<Placed<'_>> {
+    let mut around = Vec::new();
+    let mut block = Some(body);
+    while let Some(this) = block.take() {
+        let first = this.partition_point(|stmt| stmt.end() < at.end());
+        let Some(stmt) = this.get(first).filter(|stmt| stmt.range().contains_range(at)) else {
+            break;
+        };
+        around.push(Placed { block: this, stmt, index: first });
+        for_each_block(stmt, &mut |inner| {
+            if let [first, .., last] | [first @ last] = inner
+                && TextRange::new(first.start(), last.end()).contains_range(at)
+            {
+                block = Some(inner);
+            }
+        });
+    }
+    around.reverse();
+    around
+}
+
+/// Calls `visit` with every statement, functions inside them left out.
+pub(crate) fn each_stmt<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Stmt)) {
+    for stmt in body {
+        visit(stmt);
+        for_each_block(stmt, &mut |inner| each_stmt(inner, visit));
+    }
+}
+
 /// Whether statements yield, functions inside them left out.
 pub(crate) fn yields(body: &[Stmt]) -> bool {
     let mut found = false;

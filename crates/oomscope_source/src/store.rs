@@ -4,7 +4,7 @@ use ruff_python_ast::{Expr, ExprCall, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::environment::Binding;
-use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
+use crate::facts::{Kept, Owner, Piece, Store, StoreKind, TensorKey};
 use crate::imports::dotted;
 use crate::search::called_name;
 use crate::value::{Bits, Graph, Kind, Value, combine};
@@ -93,9 +93,17 @@ impl<'a> Walker<'a, '_> {
         match target {
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);
-                self.evaluate(&subscript.slice);
+                let key = self.evaluate(&subscript.slice);
+                if matches!(base.kind, Kind::Dict) {
+                    self.note_key(&subscript.value, &subscript.slice, key);
+                }
                 if !matches!(base.kind, Kind::List | Kind::Dict) {
                     // Writing into a tensor copies: nothing is kept but the graph, if any.
+                    if matches!(base.kind, Kind::Tensor) && value.is_attached() {
+                        let scalar = base.scalar;
+                        let written = Value { scalar, ..combine([&base, value].into_iter()) };
+                        self.rebind(&subscript.value, written);
+                    }
                     return;
                 }
                 let fixed = matches!(
@@ -108,9 +116,16 @@ impl<'a> Walker<'a, '_> {
             Expr::Attribute(attribute) => {
                 let Some(path) = dotted(target) else { return };
                 let owner = self.evaluate(&attribute.value);
-                if attribute.attr.as_str() == "grad" {
-                    self.facts.clears_grads = true;
-                    return;
+                match attribute.attr.as_str() {
+                    "grad" => {
+                        self.facts.clears_grads = true;
+                        return;
+                    }
+                    "requires_grad" if self.is_network(&owner) => {
+                        self.facts.inert_freezes.push(range);
+                        return;
+                    }
+                    _ => {}
                 }
                 let mut learnt = value.clone();
                 if let Some(container) = self.container_for_literal(&path, value_expr, value) {
@@ -157,8 +172,25 @@ impl<'a> Walker<'a, '_> {
             if !matches!(known.kind, Kind::List) {
                 return;
             }
+            self.note_key(base, expr, value.clone());
+        }
+        if let Expr::Subscript(subscript) = receiver
+            && !matches!(&*subscript.slice, Expr::StringLiteral(_) | Expr::NumberLiteral(_))
+            && matches!(self.evaluate_quietly(&subscript.value).kind, Kind::Dict)
+        {
+            let key = self.evaluate_quietly(&subscript.slice);
+            self.note_key(&subscript.value, &subscript.slice, key);
         }
         self.record_store(StoreKind::Append, base, expr, &value, call.range());
+    }
+
+    /// Remembers a key that is a tensor, or may be one by what callers give.
+    fn note_key(&mut self, container: &'a Expr, key: &'a Expr, value: Value) {
+        let may_be = matches!(value.kind, Kind::Tensor)
+            || matches!(value.kind, Kind::Unknown) && !value.params.is_empty();
+        if may_be && key.is_name_expr() {
+            self.facts.tensor_keys.push(TensorKey { container, key, value });
+        }
     }
 
     /// `x.clear()`, `del x[:]`.
@@ -275,6 +307,7 @@ impl<'a> Walker<'a, '_> {
             && let Some(kept) = self.facts.containers.get_mut(number)
         {
             outlives_loop |= kept.made_in != self.in_loop;
+            kept.filled_in = kept.filled_in.max(self.in_loop);
             if kind != StoreKind::Attribute {
                 let stored = &mut kept.stored;
                 stored.graph = stored.graph.max(value.graph);

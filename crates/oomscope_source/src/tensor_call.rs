@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
+use crate::placement::{Placement, device_keyword, device_named_by, moved_to};
 use crate::torch_api as api;
 use crate::training_call::asks_no_reduction;
 use crate::value::{Graph, Kind, Value, combine};
@@ -79,9 +80,18 @@ impl<'a> Walker<'a, '_> {
         if path == "torch.utils.checkpoint.checkpoint" {
             return Some(Value { graph: Graph::Yes, ..self.new_graph(call.range()) });
         }
-        if path.starts_with("torch.") || path.starts_with("numpy.") {
+        if path.starts_with("numpy.") {
+            return Some(Value { host: true, ..Value::plain() });
+        }
+        if path.starts_with("torch.") {
             if api::CREATES.contains(&name) {
-                return Some(Value { small: name == "multinomial", ..Value::detached() });
+                let device = device_keyword(call).and_then(device_named_by);
+                return Some(Value {
+                    small: name == "multinomial",
+                    device: device == Some(Placement::Device),
+                    host: device == Some(Placement::Host),
+                    ..Value::detached()
+                });
             }
             if api::NOT_DIFFERENTIABLE.contains(&name) {
                 return Some(Value { small: true, ..Value::detached() });
@@ -98,9 +108,6 @@ impl<'a> Walker<'a, '_> {
             }
             if name == "load" {
                 return Some(Value { graph: Graph::No, ..Value::default() });
-            }
-            if path.starts_with("numpy.") {
-                return Some(Value::plain());
             }
             let mut value = joint();
             if matches!(value.kind, Kind::Plain) {
@@ -134,9 +141,7 @@ impl<'a> Walker<'a, '_> {
         receiver: &Value,
         arguments: &[(&'a Expr, Value)],
     ) -> Option<Value> {
-        let is_network = matches!(receiver.kind, Kind::Module)
-            || matches!(receiver.kind, Kind::Instance(class) if self.index.is_module_class(class));
-        if is_network {
+        if self.is_network(receiver) {
             return Some(match name {
                 "to" | "cuda" | "cpu" | "half" | "float" | "double" | "bfloat16"
                 | "requires_grad_" | "compile" | "apply" => receiver.clone(),
@@ -151,6 +156,7 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if matches!(name, "detach" | "detach_") {
+            self.facts.detached = self.facts.detached.union(receiver.latent);
             return Some(receiver.without_graph());
         }
         if api::NOT_DIFFERENTIABLE.contains(&name) {
@@ -162,17 +168,16 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if name == "cpu" {
-            return Some(Value { host: true, ..receiver.derived() });
+            return Some(Value { host: true, device: false, ..receiver.derived() });
         }
         if matches!(name, "cuda") {
-            return Some(Value { host: false, ..receiver.derived() });
+            return Some(Value { host: false, device: true, ..receiver.derived() });
         }
         if name == "to" {
-            let cpu = arguments.iter().any(|(expr, _)| {
-                matches!(expr, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
-            });
+            let to = moved_to(call);
             return Some(Value {
-                host: receiver.host || cpu,
+                host: to == Some(Placement::Host) || receiver.host && to.is_none(),
+                device: to == Some(Placement::Device) || receiver.device && to.is_none(),
                 scalar: receiver.scalar,
                 ..receiver.derived()
             });
@@ -208,6 +213,7 @@ impl<'a> Walker<'a, '_> {
                 combine(all.into_iter())
             };
             value.host = receiver.host;
+            value.device = receiver.device && !receiver.host;
             value.small = receiver.small;
             value.scalar = keeps_shape && receiver.scalar;
             if matches!(name, "chunk" | "split" | "unbind") {
@@ -237,6 +243,15 @@ impl<'a> Walker<'a, '_> {
             _ => {}
         }
         None
+    }
+
+    /// Whether a value is a neural module.
+    pub(crate) fn is_network(&self, value: &Value) -> bool {
+        match value.kind {
+            Kind::Module => true,
+            Kind::Instance(class) => self.index.is_module_class(class),
+            _ => false,
+        }
     }
 
     fn module_method(&mut self, call: &'a ExprCall, arguments: &[(&'a Expr, Value)]) -> Value {

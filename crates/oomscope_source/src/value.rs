@@ -73,6 +73,12 @@ impl Bits {
         self.0 == 0
     }
 
+    pub(crate) fn retain(self, keep: impl Fn(usize) -> bool) -> Bits {
+        self.iter()
+            .filter(|index| keep(*index))
+            .fold(Bits::default(), |all, index| all.union(Bits::one(index)))
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..64).filter(move |index| self.contains(*index))
     }
@@ -86,6 +92,8 @@ pub(crate) struct Value {
     pub(crate) graph: Graph,
     /// On the host: `.cpu()` was called.
     pub(crate) host: bool,
+    /// On an accelerator: `.cuda()` or `.to(device)` was called, or it was made with `device=`.
+    pub(crate) device: bool,
     /// One number: a reduced loss.
     pub(crate) scalar: bool,
     /// Integer ids, masks, labels, or a reduction: small beside activations.
@@ -135,6 +143,7 @@ impl Value {
             },
             graph: Graph::No,
             host: self.host,
+            device: self.device,
             scalar: self.scalar,
             small: self.small,
             output: self.output,
@@ -186,6 +195,7 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
             _ => Graph::Maybe,
         };
         result.output |= value.output;
+        result.device |= value.device;
         result.may = result.may.union(value.may);
         result.must = result.must.union(value.must);
         result.params = result.params.union(value.params);
@@ -199,6 +209,7 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
     let tensor = !matches!(result.kind, Kind::Plain);
     result.host = any && tensor && all_host;
     result.small &= any && tensor;
+    result.device &= !result.host;
     result
 }
 
@@ -218,6 +229,7 @@ pub(crate) fn join(left: &Value, right: &Value) -> Value {
         kind,
         graph: left.graph.max(right.graph),
         host: left.host && right.host,
+        device: left.device || right.device,
         scalar: left.scalar && right.scalar,
         small: left.small && right.small,
         output: left.output || right.output,

@@ -41,6 +41,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             && returns.is_some_and(|value| {
                 matches!(value.kind, Kind::Tensor | Kind::Unknown)
                     && value.output
+                    && !value.is_attached()
                     && !value.host
                     && !value.scalar
             })
