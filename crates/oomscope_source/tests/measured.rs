@@ -139,11 +139,13 @@ fn the_programs_need_what_was_recorded_where_pytorch_runs() {
     for (name, pair) in pairs(&figures) {
         for side in ["before", "after"] {
             let path = folder().join(name).join(format!("{side}.py"));
-            let output =
-                Command::new(&launcher).arg(&python).arg(path).output().expect("a Python");
+            let output = Command::new(&launcher).arg(&python).arg(path).output().expect("a Python");
             let text = String::from_utf8_lossy(&output.stdout);
-            let now: Value =
-                text.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+            let now: Value = text
+                .lines()
+                .last()
+                .and_then(|line| serde_json::from_str(line).ok())
+                .unwrap_or_default();
             for of in ["peak", "growth"] {
                 let recorded = pair[side][of].as_f64();
                 let close = match (recorded, now[of].as_f64()) {
@@ -151,7 +153,10 @@ fn the_programs_need_what_was_recorded_where_pytorch_runs() {
                     (recorded, now) => recorded == now,
                 };
                 if !close {
-                    wrong.push(format!("{name}, {side}: {of} {} now, {recorded:?} recorded", now[of]));
+                    wrong.push(format!(
+                        "{name}, {side}: {of} {} now, {recorded:?} recorded",
+                        now[of]
+                    ));
                 }
             }
         }
