@@ -166,6 +166,8 @@ pub(crate) struct Container {
     pub(crate) returned: bool,
     /// Emptied or reset inside a loop.
     pub(crate) cleared: bool,
+    /// Whether something was stored that is not on the host.
+    pub(crate) off_host: bool,
     /// Joint flags of what was stored.
     pub(crate) stored: Value,
 }
