@@ -176,7 +176,6 @@ pub(crate) struct Container {
 #[derive(Clone, Debug)]
 pub(crate) struct ExceptBlock<'a> {
     pub(crate) range: TextRange,
-    pub(crate) name: Option<&'a str>,
     pub(crate) kind: Option<&'a Expr>,
     pub(crate) body: &'a [ruff_python_ast::Stmt],
     pub(crate) tried: &'a [ruff_python_ast::Stmt],

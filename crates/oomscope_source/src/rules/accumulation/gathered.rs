@@ -55,6 +55,7 @@ fn gathers<'s, 'a>(
             && is_on_device(project, id, facts, store, piece)
             && !names_a_small_value(file.slice(piece.expr))
             && !is_placed(facts, piece.expr)
+            && !is_a_list_at_times(file, facts, piece.expr)
     })?;
     let container = store.container.and_then(|number| facts.containers.get(number));
     if container.is_some_and(|c| c.consumed || c.cleared) {
@@ -138,7 +139,7 @@ fn is_small_word_in(name: &str) -> bool {
             "loss" | "losses" | "id" | "ids" | "token" | "tokens" | "label" | "labels" | "mask"
                 | "idx" | "index" | "indices" | "len" | "lens" | "length" | "lengths" | "count"
                 | "acc" | "accuracy" | "metric" | "metrics" | "reward" | "rewards" | "score"
-                | "scores" | "y" | "target" | "targets" | "gt" | "true" | "trues"
+                | "scores" | "log" | "logs" | "y" | "target" | "targets" | "gt" | "true" | "trues"
         )
     }) || lower.ends_with("loss")
 }
@@ -153,9 +154,23 @@ fn is_placed(facts: &Facts<'_>, expr: &Expr) -> bool {
     })
 }
 
+/// Whether the same name is handed to `extend`, and no one joins the parts: a list of results, which
+/// may be arrays of the host.
+fn is_a_list_at_times(file: &Parsed, facts: &Facts<'_>, expr: &Expr) -> bool {
+    let Expr::Name(name) = expr else { return false };
+    facts.stores.iter().any(|store| {
+        store.kind == StoreKind::Append
+            && file.slice(&store.value_range) == name.id.as_str()
+            && file.slice(&store.range).contains(".extend(")
+            && store.container.is_none_or(|number| {
+                number >= 63 || !facts.read_as_tensors.contains(number)
+            })
+    })
+}
+
 /// Whether a loop goes over a data set: batches of a loader, or strides over a list. Time steps, the
 /// parts of one tensor and micro-batches are none.
-fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
+pub(super) fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
     let header = file.slice(&this.range).lines().next().unwrap_or_default().to_ascii_lowercase();
     let what = this.what.to_ascii_lowercase();
     if ["loader", "dataset"].iter().any(|word| what.contains(word)) {
@@ -173,7 +188,21 @@ fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
     });
     match stop {
         Some(_) if strides => true,
-        Some(_) => false,
-        None => header.contains("batch") || what.contains("samples") || what.contains("sentences"),
+        Some(stop) => ["batches", "num_samples", "n_samples"].iter().any(|word| stop.contains(word)),
+        None => header.contains("batch") || names_a_data_set(&what),
     }
+}
+
+/// `self.test_data`, `tqdm(sentences)`; not the items of one dict.
+fn names_a_data_set(what: &str) -> bool {
+    let is_mapping = [".items()", ".keys()", ".values()"].iter().any(|end| what.ends_with(end));
+    !is_mapping
+        && what.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+            matches!(
+                word,
+                "data" | "iter" | "iterator" | "iterable" | "batches" | "samples" | "sentences"
+                    | "texts" | "docs" | "documents" | "corpus" | "passages" | "examples"
+                    | "requests"
+            )
+        })
 }

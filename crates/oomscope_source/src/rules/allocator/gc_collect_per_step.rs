@@ -3,11 +3,11 @@
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_text_size::Ranged;
 
-use super::each_step::step_loop;
+use super::each_step::step_around;
 use crate::edit::{fix, remove_statement};
 use crate::index::FileId;
 use crate::project::Project;
-use crate::report::{Report, report, short, step};
+use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -26,11 +26,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if watched.call.path.as_deref() != Some("gc.collect") || !watched.call.is_statement {
             continue;
         }
-        let Some(this) = step_loop(project, &watched) else { continue };
+        let Some(around) = step_around(project, &watched) else { continue };
         let Some(file) = project.index.file(watched.function.file) else { continue };
-        let what = format!("every iteration over `{}`", short(&this.what));
         let path = [
-            step(project, watched.id, this.range, what),
+            Some(around),
             step(project, watched.id, call.range(), "looks at every Python object".to_owned()),
         ];
         let edit = remove_statement(file, watched.function.body, call.range());
