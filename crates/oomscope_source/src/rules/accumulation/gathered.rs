@@ -127,7 +127,8 @@ fn is_proven_output(facts: &Facts<'_>, store: &Store<'_>, piece: &Piece<'_>) -> 
 
 /// Losses, ids, labels and the like, by the names in what is stored.
 fn names_a_small_value(text: &str) -> bool {
-    let stem = text.split(['(', '[']).next().unwrap_or(text);
+    let text = text.strip_prefix("detach(").unwrap_or(text);
+    let stem = text.split(['(', '[', ')']).next().unwrap_or(text);
     stem.split('.').any(is_small_word_in)
 }
 
@@ -201,8 +202,7 @@ fn names_a_data_set(what: &str) -> bool {
             matches!(
                 word,
                 "data" | "iter" | "iterator" | "iterable" | "batches" | "samples" | "sentences"
-                    | "texts" | "docs" | "documents" | "corpus" | "passages" | "examples"
-                    | "requests"
+                    | "documents" | "corpus" | "passages"
             )
         })
 }

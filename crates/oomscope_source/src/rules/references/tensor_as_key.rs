@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
 use crate::search::{called_name, each_stmt};
+use crate::value::Kind;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM506",
@@ -67,7 +68,8 @@ fn source_of(
         return None; // optimizers key their states by parameter
     }
     let name = dotted(key.key)?;
-    if key.value.device && !key.value.host || asserted(function, &name) {
+    let is_tensor = matches!(key.value.kind, Kind::Tensor) && key.value.device && !key.value.host;
+    if is_tensor || asserted(function, &name) {
         return Some(None);
     }
     let number = function.numbered_parameters().position(|p| p.name.as_str() == name)?;
@@ -81,7 +83,8 @@ fn source_of(
             let caller = project.index.function(site.caller)?;
             asserted(caller, &dotted(given)?).then_some(())
         };
-        (value.device && !value.host || is_asserted().is_some())
+        let is_tensor = matches!(value.kind, Kind::Tensor) && value.device && !value.host;
+        (is_tensor || is_asserted().is_some())
             .then(|| step(project, site.caller, given.range(), "a tensor is given".to_owned()))
     })
 }
