@@ -323,6 +323,16 @@ impl<'a> Walker<'a, '_> {
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let mut value = combine(arguments.iter().map(|(_, value)| value));
+        let name = callee.name.as_str();
+        if name.contains("detach") || name.contains("repackage") {
+            return Value { kind: Kind::Unknown, ..value.without_graph() };
+        }
+        if let [(_, only)] = arguments
+            && matches!(only.kind, Kind::Dict)
+            && (name.contains("dict") || name.contains("flatten"))
+        {
+            return only.clone();
+        }
         (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
         (value.scalar, value.host, value.device) = (false, false, false);
         value.latent = Bits::default();
@@ -335,6 +345,7 @@ impl<'a> Walker<'a, '_> {
         if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
+            self.facts.latents = self.facts.latents.union(value.latent);
             value.may = value.may.union(value.latent);
             value.must = value.must.union(value.latent);
         }

@@ -64,8 +64,11 @@ pub(crate) fn remove_statement(file: &Parsed, body: &[Stmt], call: TextRange) ->
     let line_end = file.text.get(end..)?.find('\n').map_or(file.text.len(), |at| end + at + 1);
     let after = file.text.get(end..line_end)?.trim();
     let is_alone = before.trim().is_empty() && (after.is_empty() || after.starts_with('#'));
-    (is_alone && placed.stmt.range() == call && placed.block.len() > 1)
-        .then(|| Edit { start, end: line_end, text: String::new() })
+    (is_alone && placed.stmt.range() == call && placed.block.len() > 1).then(|| Edit {
+        start,
+        end: line_end,
+        text: String::new(),
+    })
 }
 
 /// Inserts a decorator before a function's `def`, after its other decorators.

@@ -307,6 +307,9 @@ impl<'a> Walker<'a, '_> {
                     | "grad_fn"
                     | "ndim"
             ) {
+                if name == "data" {
+                    self.facts.detached = self.facts.detached.union(owner.latent);
+                }
                 return if matches!(name, "data" | "grad") {
                     Value::detached()
                 } else {
@@ -314,7 +317,9 @@ impl<'a> Walker<'a, '_> {
                 };
             }
             if owner.is_attached() || !owner.params.is_empty() && owner.graph == Graph::Maybe {
-                return Value { kind: Kind::Unknown, scalar: name == "loss", ..owner };
+                // What an engine's process function returned.
+                let output = owner.output || name == "output" && path.ends_with(".state.output");
+                return Value { kind: Kind::Unknown, scalar: name == "loss", output, ..owner };
             }
             if self.index.names(self.file).is_some_and(|n| n.imports.resolve(expr).is_some()) {
                 return Value::default();

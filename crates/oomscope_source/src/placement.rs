@@ -21,9 +21,9 @@ pub(crate) fn moved_to(call: &ExprCall) -> Option<Placement> {
     match called_name(call) {
         "cuda" => Some(Placement::Device),
         "cpu" => Some(Placement::Host),
-        "to" => device_keyword(call)
-            .or_else(|| call.arguments.args.first())
-            .and_then(device_named_by),
+        "to" => {
+            device_keyword(call).or_else(|| call.arguments.args.first()).and_then(device_named_by)
+        }
         _ => None,
     }
 }
@@ -55,7 +55,8 @@ pub(crate) fn device_named_by(expr: &Expr) -> Option<Placement> {
             if last.contains("cpu") {
                 return Some(Placement::Host);
             }
-            let is_device = last.contains("device") || last.contains("cuda") || last.contains("gpu");
+            let is_device =
+                last.contains("device") || last.contains("cuda") || last.contains("gpu");
             is_device.then_some(Placement::Device)
         }
         _ => None,

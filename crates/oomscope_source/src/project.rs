@@ -12,17 +12,19 @@ use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::{dotted, last_part};
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
+use crate::rounds::Rounds;
 use crate::rules::{Rule, rules};
 use crate::search::called_name;
+use crate::sites::{CallsByName, calls_by_name};
 use crate::store::is_bounded_queue;
 use crate::torch_api;
-use crate::rounds::Rounds;
-use crate::watched::{WatchedCalls, watched_calls};
 
 /// Everything that the rules read.
 pub(crate) struct Project<'a> {
     pub(crate) index: Index<'a>,
     pub(crate) facts: Vec<Facts<'a>>,
+    /// All calls by the last name of what they call.
+    pub(crate) calls: CallsByName<'a>,
     pub(crate) summaries: FxHashMap<FunctionId, Arc<Summary>>,
     pub(crate) modes: FxHashMap<FunctionId, Mode>,
     pub(crate) sites: CallSites,
@@ -38,7 +40,6 @@ pub(crate) struct Project<'a> {
     pub(crate) rewritten: FxHashSet<String>,
     /// Queues of a fixed length, by last name.
     pub(crate) bounded: FxHashSet<String>,
-    pub(crate) watched_calls: WatchedCalls,
 }
 
 /// Analyses parsed files; the texts of the result are left empty.
@@ -105,9 +106,10 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let emptied = emptied(&index, &facts);
     let rewritten = rewritten(&index, &facts);
     let bounded = bounded(&facts);
-    let watched_calls = watched_calls(&facts);
+    let calls = calls_by_name(&facts);
     Project {
         index,
+        calls,
         facts,
         summaries,
         modes,
@@ -118,7 +120,6 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         emptied,
         rewritten,
         bounded,
-        watched_calls,
     }
 }
 
@@ -215,9 +216,9 @@ impl<'a> Project<'a> {
         &self,
         file: FileId,
     ) -> impl Iterator<Item = (FunctionId, &Function<'a>, &Facts<'a>)> {
-        self.index.functions_of(file).filter_map(|id| {
-            Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?))
-        })
+        self.index
+            .functions_of(file)
+            .filter_map(|id| Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?)))
     }
 
     /// Grad mode of a function's body, its callers considered.

@@ -23,7 +23,7 @@ pub(crate) fn retained(
     facts: &Facts<'_>,
     store: &Store<'_>,
 ) -> Option<Retained> {
-    let may = attached_graphs(facts, store)?;
+    let may = certain_graphs(facts, attached_graphs(facts, store)?);
     let container = store.container.and_then(|number| facts.containers.get(number));
     if container.is_some_and(|c| c.consumed)
         || project.is_unit_test(function)
@@ -49,7 +49,18 @@ pub(crate) fn retained(
         if returned && !evaluates && !this.has_backward && !surely_data {
             return None;
         }
-        if !freed && !evaluates && !this.has_backward && escapes(project, facts, store) {
+        // Where some paths run the backward here, the others return what theirs will go through.
+        let freed_on_some_path =
+            facts.backwards.iter().any(|b| !b.value.may.intersection(may).is_empty());
+        if returned && !freed && freed_on_some_path {
+            return None;
+        }
+        if !freed
+            && !evaluates
+            && !this.has_backward
+            && !facts.runs_backward
+            && escapes(project, facts, store)
+        {
             return None;
         }
     } else {
@@ -102,6 +113,12 @@ pub(crate) fn attached_graphs(facts: &Facts<'_>, store: &Store<'_>) -> Option<Bi
         store.pieces.iter().filter(|piece| is_attached(facts, &piece.value)).peekable();
     attached.peek()?;
     Some(attached.fold(Bits::default(), |all, piece| all.union(piece.value.may)))
+}
+
+/// Leaves out the results of unknown calls that nothing proves to have made a graph: inputs.
+pub(crate) fn certain_graphs(facts: &Facts<'_>, may: Bits) -> Bits {
+    let certain = Bits(may.0 & (!facts.latents.0 | facts.proven.0));
+    if certain.is_empty() { may } else { certain }
 }
 
 /// Whether a value carries a graph: known, or proven by a backward through it.

@@ -99,6 +99,11 @@ impl<'a> Walker<'a, '_> {
                 }
                 if !matches!(base.kind, Kind::List | Kind::Dict) {
                     // Writing into a tensor copies: nothing is kept but the graph, if any.
+                    if matches!(base.kind, Kind::Tensor) && value.is_attached() {
+                        let scalar = base.scalar;
+                        let written = Value { scalar, ..combine([&base, value].into_iter()) };
+                        self.rebind(&subscript.value, written);
+                    }
                     return;
                 }
                 let fixed = matches!(
@@ -111,9 +116,16 @@ impl<'a> Walker<'a, '_> {
             Expr::Attribute(attribute) => {
                 let Some(path) = dotted(target) else { return };
                 let owner = self.evaluate(&attribute.value);
-                if attribute.attr.as_str() == "grad" {
-                    self.facts.clears_grads = true;
-                    return;
+                match attribute.attr.as_str() {
+                    "grad" => {
+                        self.facts.clears_grads = true;
+                        return;
+                    }
+                    "requires_grad" if self.is_network(&owner) => {
+                        self.facts.inert_freezes.push(range);
+                        return;
+                    }
+                    _ => {}
                 }
                 let mut learnt = value.clone();
                 if let Some(container) = self.container_for_literal(&path, value_expr, value) {
@@ -295,6 +307,7 @@ impl<'a> Walker<'a, '_> {
             && let Some(kept) = self.facts.containers.get_mut(number)
         {
             outlives_loop |= kept.made_in != self.in_loop;
+            kept.filled_in = kept.filled_in.max(self.in_loop);
             if kind != StoreKind::Attribute {
                 kept.off_host |= !value.host;
                 let stored = &mut kept.stored;

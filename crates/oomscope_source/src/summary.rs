@@ -59,6 +59,9 @@ impl<'a> Walker<'a, '_> {
         };
         let fresh =
             if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
+        if summary.returns_freed {
+            self.names.consumed = self.names.consumed.union(fresh.must);
+        }
         let mut value = instantiate(returns, &fresh, &parameter_values, 0);
         if self.mode == Mode::Off {
             value = strip(&value, 0);
@@ -75,7 +78,7 @@ impl<'a> Walker<'a, '_> {
     ) -> Vec<Value> {
         let Some(function) = self.index.function(id) else { return Vec::new() };
         let Some(parameters) = function.parameters else { return Vec::new() };
-        let names: Vec<&str> = function.numbered_parameters().map(|p| p.name.as_str()).collect();
+        let names = &function.parameter_names;
         let mut values = vec![Value::plain(); names.len()];
         let positional = call.arguments.args.len();
         let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {

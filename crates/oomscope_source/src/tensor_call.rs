@@ -80,7 +80,10 @@ impl<'a> Walker<'a, '_> {
         if path == "torch.utils.checkpoint.checkpoint" {
             return Some(Value { graph: Graph::Yes, ..self.new_graph(call.range()) });
         }
-        if path.starts_with("torch.") || path.starts_with("numpy.") {
+        if path.starts_with("numpy.") {
+            return Some(Value { host: true, ..Value::plain() });
+        }
+        if path.starts_with("torch.") {
             if api::CREATES.contains(&name) {
                 let device = device_keyword(call).and_then(device_named_by);
                 return Some(Value {
@@ -105,9 +108,6 @@ impl<'a> Walker<'a, '_> {
             }
             if name == "load" {
                 return Some(Value { graph: Graph::No, ..Value::default() });
-            }
-            if path.starts_with("numpy.") {
-                return Some(Value::plain());
             }
             let mut value = joint();
             if matches!(value.kind, Kind::Plain) {
@@ -141,9 +141,7 @@ impl<'a> Walker<'a, '_> {
         receiver: &Value,
         arguments: &[(&'a Expr, Value)],
     ) -> Option<Value> {
-        let is_network = matches!(receiver.kind, Kind::Module)
-            || matches!(receiver.kind, Kind::Instance(class) if self.index.is_module_class(class));
-        if is_network {
+        if self.is_network(receiver) {
             return Some(match name {
                 "to" | "cuda" | "cpu" | "half" | "float" | "double" | "bfloat16"
                 | "requires_grad_" | "compile" | "apply" => receiver.clone(),
@@ -158,6 +156,7 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if matches!(name, "detach" | "detach_") {
+            self.facts.detached = self.facts.detached.union(receiver.latent);
             return Some(receiver.without_graph());
         }
         if api::NOT_DIFFERENTIABLE.contains(&name) {
@@ -244,6 +243,15 @@ impl<'a> Walker<'a, '_> {
             _ => {}
         }
         None
+    }
+
+    /// Whether a value is a neural module.
+    pub(crate) fn is_network(&self, value: &Value) -> bool {
+        match value.kind {
+            Kind::Module => true,
+            Kind::Instance(class) => self.index.is_module_class(class),
+            _ => false,
+        }
     }
 
     fn module_method(&mut self, call: &'a ExprCall, arguments: &[(&'a Expr, Value)]) -> Value {

@@ -403,6 +403,7 @@ pub(crate) fn names_data(text: &str) -> bool {
         "requests",
         "updates",
         "rounds",
+        "rollout",
         "train",
         "val_",
         "test",

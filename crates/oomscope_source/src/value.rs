@@ -73,6 +73,12 @@ impl Bits {
         self.0 == 0
     }
 
+    pub(crate) fn retain(self, keep: impl Fn(usize) -> bool) -> Bits {
+        self.iter()
+            .filter(|index| keep(*index))
+            .fold(Bits::default(), |all, index| all.union(Bits::one(index)))
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..64).filter(move |index| self.contains(*index))
     }

@@ -1,8 +1,8 @@
 //! The state of the walk over one function, and what it knows of the rest of the project.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
-use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::environment::{Binding, Environment};
@@ -81,7 +81,8 @@ impl<'a> Walker<'a, '_> {
                 && let Some(class) = self.class
             {
                 value = Value::of_kind(Kind::Instance(class));
-            } else if function.name == "on_predict_batch_end" && matches!(name, "outputs" | "batch") {
+            } else if function.name == "on_predict_batch_end" && matches!(name, "outputs" | "batch")
+            {
                 // Lightning hands over what the network made, under `no_grad`, and the batch.
                 (value.graph, value.output, value.device) = (Graph::No, name == "outputs", true);
             } else if let Some(annotation) = parameter.annotation.as_deref() {
@@ -108,6 +109,10 @@ impl<'a> Walker<'a, '_> {
 
     fn finish(mut self) -> (Facts<'a>, Reads) {
         self.facts.consumed_at_end = self.names.consumed;
+        self.facts.settle_consumption();
+        if !self.facts.detached.is_empty() {
+            self.facts.find_proof_by_detach();
+        }
         self.facts.find_tensor_reads();
         self.summary.runs_backward = self.facts.runs_backward;
         self.summary.clears_grads |= self.facts.clears_grads;
@@ -143,12 +148,34 @@ impl<'a> Walker<'a, '_> {
 
     /// Runs backward on a value: frees its graphs unless told to retain them.
     pub(crate) fn consume(&mut self, value: &Value, retain: bool) {
+        let once = self.in_loop.filter(|_| !retain).and_then(|number| {
+            let around = self.facts.loops.get(number)?;
+            // Each iteration has a graph of its own where the loop goes over them.
+            let own = !around.goes_over.intersection(value.containers).is_empty()
+                || value.containers.iter().any(|container| {
+                    let container = self.facts.containers.get(container);
+                    container.is_some_and(|c| around.what.contains(c.name.as_str()))
+                });
+            (!own).then_some((number, around.range))
+        });
         if !retain {
-            self.names.consumed = self.names.consumed.union(value.must);
+            let mut freed = value.must;
+            if let Some((_, range)) = once {
+                freed = freed.retain(|graph| {
+                    self.facts.graphs.get(graph).is_none_or(|made| range.contains_range(*made))
+                });
+            }
+            self.names.consumed = self.names.consumed.union(freed);
         }
         self.facts.proven = self.facts.proven.union(value.latent);
         self.summary.backward_of = self.summary.backward_of.union(value.params);
-        self.mark_containers(value.containers, |container| container.consumed = true);
+        self.mark_containers(value.containers, |container| match once {
+            None => container.consumed = true,
+            Some((number, _)) => {
+                let first = container.consumed_in.map_or(number, |known| known.min(number));
+                container.consumed_in = Some(first);
+            }
+        });
     }
 
     pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {

@@ -98,12 +98,25 @@ fn item_of_self(item: &ExprSubscript, function: &Function<'_>) -> Option<String>
     let is_own = parts.next() == Some("self") && parts.clone().count() == 1;
     let name = parts.next()?.to_ascii_lowercase();
     // States follow their parameters, layers are parts of a network.
-    let is_model = ["state", "layer", "module", "param", "model", "block", "expert", "key_cache", "value_cache"]
-        .iter()
-        .any(|word| name.contains(word));
-    let is_data = ["cache", "data", "sample", "item", "image", "batch", "example", "scene", "frame", "graph", "view", "record", "episode"]
-        .iter()
-        .any(|word| name.contains(word))
+    let is_model = [
+        "state",
+        "layer",
+        "module",
+        "param",
+        "model",
+        "block",
+        "expert",
+        "key_cache",
+        "value_cache",
+    ]
+    .iter()
+    .any(|word| name.contains(word));
+    let is_data = [
+        "cache", "data", "sample", "item", "image", "batch", "example", "scene", "frame", "graph",
+        "view", "record", "episode",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
         || function.name == "__getitem__";
     (is_own && is_data && !is_model).then(|| container.to_string())
 }
@@ -112,7 +125,9 @@ fn item_of_self(item: &ExprSubscript, function: &Function<'_>) -> Option<String>
 fn is_same(left: &Expr, right: &Expr) -> bool {
     match (left, right) {
         (Expr::Name(a), Expr::Name(b)) => a.id == b.id,
-        (Expr::Attribute(a), Expr::Attribute(b)) => a.attr.as_str() == b.attr.as_str() && is_same(&a.value, &b.value),
+        (Expr::Attribute(a), Expr::Attribute(b)) => {
+            a.attr.as_str() == b.attr.as_str() && is_same(&a.value, &b.value)
+        }
         (Expr::Subscript(a), Expr::Subscript(b)) => {
             is_same(&a.slice, &b.slice) && is_same(&a.value, &b.value)
         }
@@ -159,9 +174,19 @@ fn report_moved(
     let target = short(file.slice(assignment.target));
     let mut path: Vec<PathStep> = Vec::new();
     if let Some(taken) = cached.taken {
-        path.extend(step(project, id, taken, format!("an item of `{}`, not a copy", cached.container)));
+        path.extend(step(
+            project,
+            id,
+            taken,
+            format!("an item of `{}`, not a copy", cached.container),
+        ));
     }
-    path.extend(step(project, id, assignment.range, "the item now holds the device copy".to_owned()));
+    path.extend(step(
+        project,
+        id,
+        assignment.range,
+        "the item now holds the device copy".to_owned(),
+    ));
     let finding = Report {
         function: id,
         range: assignment.target.range(),

@@ -103,7 +103,9 @@ fn is_on_device(
     let is_predicted = project.index.function(id).is_some_and(|f| f.name == "on_predict_batch_end");
     match value.graph {
         Graph::No => value.output || value.device && is_predicted,
-        Graph::Maybe => is_off() && (value.output && is_predicted || is_proven_output(facts, store, piece)),
+        Graph::Maybe => {
+            is_off() && (value.output && is_predicted || is_proven_output(facts, store, piece))
+        }
         Graph::Yes => false,
     }
 }
@@ -137,10 +139,39 @@ fn is_small_word_in(name: &str) -> bool {
     lower.split('_').any(|word| {
         matches!(
             word,
-            "loss" | "losses" | "id" | "ids" | "token" | "tokens" | "label" | "labels" | "mask"
-                | "idx" | "index" | "indices" | "len" | "lens" | "length" | "lengths" | "count"
-                | "acc" | "accuracy" | "metric" | "metrics" | "reward" | "rewards" | "score"
-                | "scores" | "log" | "logs" | "y" | "target" | "targets" | "gt" | "true" | "trues"
+            "loss"
+                | "losses"
+                | "id"
+                | "ids"
+                | "token"
+                | "tokens"
+                | "label"
+                | "labels"
+                | "mask"
+                | "idx"
+                | "index"
+                | "indices"
+                | "len"
+                | "lens"
+                | "length"
+                | "lengths"
+                | "count"
+                | "acc"
+                | "accuracy"
+                | "metric"
+                | "metrics"
+                | "reward"
+                | "rewards"
+                | "score"
+                | "scores"
+                | "log"
+                | "logs"
+                | "y"
+                | "target"
+                | "targets"
+                | "gt"
+                | "true"
+                | "trues"
         )
     }) || lower.ends_with("loss")
 }
@@ -163,9 +194,9 @@ fn is_a_list_at_times(file: &Parsed, facts: &Facts<'_>, expr: &Expr) -> bool {
         store.kind == StoreKind::Append
             && file.slice(&store.value_range) == name.id.as_str()
             && file.slice(&store.range).contains(".extend(")
-            && store.container.is_none_or(|number| {
-                number >= 63 || !facts.read_as_tensors.contains(number)
-            })
+            && store
+                .container
+                .is_none_or(|number| number >= 63 || !facts.read_as_tensors.contains(number))
     })
 }
 
@@ -177,8 +208,12 @@ pub(super) fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
     if ["loader", "dataset"].iter().any(|word| what.contains(word)) {
         return true;
     }
-    let parts = ["minibatch", "micro", ".split(", ".chunk(", ".shape[", ".size(", "timestep", "num_steps"];
-    if this.endless || parts.iter().any(|part| header.contains(part)) || !header.trim_start().starts_with("for") {
+    let parts =
+        ["minibatch", "micro", ".split(", ".chunk(", ".shape[", ".size(", "timestep", "num_steps"];
+    if this.endless
+        || parts.iter().any(|part| header.contains(part))
+        || !header.trim_start().starts_with("for")
+    {
         return false;
     }
     let strides = what.contains("range(0, len(");
@@ -189,7 +224,9 @@ pub(super) fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
     });
     match stop {
         Some(_) if strides => true,
-        Some(stop) => ["batches", "num_samples", "n_samples"].iter().any(|word| stop.contains(word)),
+        Some(stop) => {
+            ["batches", "num_samples", "n_samples"].iter().any(|word| stop.contains(word))
+        }
         None => header.contains("batch") || names_a_data_set(&what),
     }
 }
@@ -201,8 +238,16 @@ fn names_a_data_set(what: &str) -> bool {
         && what.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
             matches!(
                 word,
-                "data" | "iter" | "iterator" | "iterable" | "batches" | "samples" | "sentences"
-                    | "documents" | "corpus" | "passages"
+                "data"
+                    | "iter"
+                    | "iterator"
+                    | "iterable"
+                    | "batches"
+                    | "samples"
+                    | "sentences"
+                    | "documents"
+                    | "corpus"
+                    | "passages"
             )
         })
 }

@@ -58,10 +58,9 @@ pub(super) fn report_gathered(
         Owner::Object => {
             format!("`{}` keeps `{value}` of every call on the device", store.target)
         }
-        Owner::Global => format!(
-            "`{}` keeps `{value}` on the device for the life of the process",
-            store.target
-        ),
+        Owner::Global => {
+            format!("`{}` keeps `{value}` on the device for the life of the process", store.target)
+        }
     };
     let finding = Report {
         function: id,

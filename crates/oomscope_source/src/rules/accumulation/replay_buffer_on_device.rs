@@ -37,9 +37,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             {
                 continue;
             }
-            let kept = store.pieces.iter().find_map(|piece| {
-                Some((piece, given_on_device(project, id, function, piece)?))
-            });
+            let kept = store
+                .pieces
+                .iter()
+                .find_map(|piece| Some((piece, given_on_device(project, id, function, piece)?)));
             if let Some((piece, source)) = kept {
                 report_kept(project, id, store, piece, source, findings);
             }
@@ -80,9 +81,7 @@ fn given_on_device(
     let sites = project.sites.get(&id);
     for site in sites.into_iter().flatten() {
         let caller = project.facts.get(site.caller.0 as usize)?;
-        let Some(call) = caller.calls.iter().find(|c| {
-            c.call.start() == site.at
-        }) else {
+        let Some(call) = caller.calls.iter().find(|c| c.call.start() == site.at) else {
             continue;
         };
         let offset = usize::from(call.receiver.is_some() && function.class.is_some());

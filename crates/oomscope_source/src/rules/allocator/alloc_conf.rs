@@ -32,13 +32,13 @@ pub(super) fn confs<'a>(project: &Project<'a>) -> Vec<Conf<'a>> {
             found.extend(assigned);
         }
     }
-    for watched in project.calls_named("setdefault") {
-        let call = watched.call.call;
-        let on_environ = watched.call.path.as_deref() == Some("os.environ.setdefault");
+    for site in project.calls_named(&["setdefault"]) {
+        let call = site.call.call;
+        let on_environ = site.call.path.as_deref() == Some("os.environ.setdefault");
         let mut arguments = call.arguments.args.iter();
         if on_environ && arguments.next().is_some_and(names_conf) {
             let text = arguments.next().and_then(literal);
-            found.push(Conf { id: watched.id, range: ruff_text_size::Ranged::range(call), text });
+            found.push(Conf { id: site.id, range: ruff_text_size::Ranged::range(call), text });
         }
     }
     found
@@ -46,7 +46,8 @@ pub(super) fn confs<'a>(project: &Project<'a>) -> Vec<Conf<'a>> {
 
 fn sets(target: &ExprSubscript) -> bool {
     names_conf(&target.slice)
-        && dotted(&target.value).is_some_and(|path| matches!(path.as_str(), "os.environ" | "environ"))
+        && dotted(&target.value)
+            .is_some_and(|path| matches!(path.as_str(), "os.environ" | "environ"))
 }
 
 fn names_conf(expr: &Expr) -> bool {

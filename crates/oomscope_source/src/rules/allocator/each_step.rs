@@ -10,26 +10,23 @@ use crate::index::Function;
 use crate::project::Project;
 use crate::report::{short, step};
 use crate::search::{Placed, called_name, each_call, statements_around};
+use crate::sites::Site;
 use crate::torch_api;
-use crate::watched::WatchedCall;
 
 /// Why every step runs the call; none where it runs now and then.
-pub(super) fn step_around(
-    project: &Project<'_>,
-    watched: &WatchedCall<'_, '_>,
-) -> Option<PathStep> {
-    if is_measurement(project, watched) {
+pub(super) fn step_around(project: &Project<'_>, site: &Site<'_, '_>) -> Option<PathStep> {
+    if is_measurement(project, site) {
         return None;
     }
-    let Some(innermost) = watched.call.in_loop else {
-        let what = format!("`{}` runs in every step", watched.function.name);
-        let found = is_step_by_name(project, watched.function) && is_unconditional(project, watched);
-        return if found { step(project, watched.id, watched.function.range, what) } else { None };
+    let Some(innermost) = site.call.in_loop else {
+        let what = format!("`{}` runs in every step", site.function.name);
+        let found = is_step_by_name(project, site.function) && is_unconditional(project, site);
+        return if found { step(project, site.id, site.function.range, what) } else { None };
     };
-    let this = watched.facts.loops.get(innermost)?;
+    let this = site.facts.loops.get(innermost)?;
     let what = format!("every iteration over `{}`", short(&this.what));
-    is_in_step_loop(project, watched, innermost, this)?
-        .then(|| step(project, watched.id, this.range, what))?
+    is_in_step_loop(project, site, innermost, this)?
+        .then(|| step(project, site.id, this.range, what))?
 }
 
 /// The methods that frameworks call for each batch.
@@ -40,25 +37,21 @@ fn is_step_by_name(project: &Project<'_>, function: &Function<'_>) -> bool {
         || function.name == "forward" && in_module()
 }
 
-fn is_unconditional(project: &Project<'_>, watched: &WatchedCall<'_, '_>) -> bool {
-    let around = statements_around(watched.function.body, watched.call.call.range());
-    around.iter().all(|placed| passes(project, watched, placed) == Some(true))
+fn is_unconditional(project: &Project<'_>, site: &Site<'_, '_>) -> bool {
+    let around = statements_around(site.function.body, site.call.call.range());
+    around.iter().all(|placed| passes(project, site, placed) == Some(true))
 }
 
 /// Whether a statement around the call lets every step through; none where that is not known.
-fn passes(
-    project: &Project<'_>,
-    watched: &WatchedCall<'_, '_>,
-    placed: &Placed<'_>,
-) -> Option<bool> {
+fn passes(project: &Project<'_>, site: &Site<'_, '_>, placed: &Placed<'_>) -> Option<bool> {
     if frees_a_network(placed) {
         return Some(false);
     }
-    let at = watched.call.call.range();
+    let at = site.call.call.range();
     Some(match placed.stmt {
         Stmt::Expr(_) | Stmt::With(_) => true,
         Stmt::If(branch) => {
-            let file = project.index.file(watched.function.file)?;
+            let file = project.index.file(site.function.file)?;
             asks_for_device(file.slice(&*branch.test)) && contains(&branch.body, at)
         }
         // Work that may be tried again frees before or after each try.
@@ -69,14 +62,14 @@ fn passes(
 
 fn is_in_step_loop(
     project: &Project<'_>,
-    watched: &WatchedCall<'_, '_>,
+    site: &Site<'_, '_>,
     innermost: usize,
     this: &Loop,
 ) -> Option<bool> {
-    let file = project.index.file(watched.function.file)?;
-    for placed in statements_around(watched.function.body, watched.call.call.range()) {
+    let file = project.index.file(site.function.file)?;
+    for placed in statements_around(site.function.body, site.call.call.range()) {
         if placed.stmt.range() != this.range {
-            if !passes(project, watched, &placed)? {
+            if !passes(project, site, &placed)? {
                 return None;
             }
             continue;
@@ -86,15 +79,15 @@ fn is_in_step_loop(
             Stmt::While(s) => ("", &s.body),
             _ => return None,
         };
-        return Some(is_step(watched.facts, innermost, this, target, body));
+        return Some(is_step(site.facts, innermost, this, target, body));
     }
     None
 }
 
 /// A benchmark or a memory test frees between its runs on purpose.
-fn is_measurement(project: &Project<'_>, watched: &WatchedCall<'_, '_>) -> bool {
-    let path = project.index.file(watched.function.file).map_or("", |file| &file.path);
-    [path, &watched.function.qualified].iter().any(|text| {
+fn is_measurement(project: &Project<'_>, site: &Site<'_, '_>) -> bool {
+    let path = project.index.file(site.function.file).map_or("", |file| &file.path);
+    [path, &site.function.qualified].iter().any(|text| {
         let lower = text.to_ascii_lowercase();
         ["bench", "profil", "measure", "memory"].iter().any(|word| lower.contains(word))
     })
@@ -151,9 +144,10 @@ fn moves_network(expr: &Expr, names_one: impl Fn(&Expr) -> bool) -> bool {
 /// itself, or goes over batches. A loop over epochs, runs or models is none.
 fn is_step(facts: &Facts<'_>, number: usize, this: &Loop, target: &str, body: &[Stmt]) -> bool {
     let over = format!("{target} {}", this.what).to_ascii_lowercase();
-    let is_outer = ["epoch", "fold", "trial", "seed", "run", "experiment", "config", "task", "model"]
-        .iter()
-        .any(|word| over.contains(word));
+    let is_outer =
+        ["epoch", "fold", "trial", "seed", "run", "experiment", "config", "task", "model"]
+            .iter()
+            .any(|word| over.contains(word));
     let steps = facts.calls.iter().any(|call| {
         call.in_loop == Some(number)
             && called_name(call.call) == "step"
@@ -176,7 +170,8 @@ fn is_step(facts: &Facts<'_>, number: usize, this: &Loop, target: &str, body: &[
     }
     let computes = facts.model_calls.iter().any(|call| call.in_loop == Some(number))
         || facts.backwards.iter().any(|backward| backward.in_loop == Some(number));
-    computes || over.contains("loader")
+    computes
+        || over.contains("loader")
         || over.replace("batch_size", "").contains("batch")
         || makes_a_batch(body)
 }
@@ -192,14 +187,17 @@ fn makes_a_batch(body: &[Stmt]) -> bool {
                 _ => None,
             };
             found |= called_name(call) == "next"
-                && holder.or(receiver).is_some_and(|name| name.to_ascii_lowercase().contains("loader"));
+                && holder
+                    .or(receiver)
+                    .is_some_and(|name| name.to_ascii_lowercase().contains("loader"));
         });
         found
     };
     body.iter().any(|stmt| match stmt {
-        Stmt::Assign(s) => s.targets.iter().any(|target| {
-            matches!(target, Expr::Name(name) if name.id.as_str().contains("batch"))
-        }),
+        Stmt::Assign(s) => s
+            .targets
+            .iter()
+            .any(|target| matches!(target, Expr::Name(name) if name.id.as_str().contains("batch"))),
         _ => false,
     }) || takes_next(body)
 }

@@ -21,32 +21,32 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("empty_cache") {
-        let is_torch = watched.call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
-        if !is_torch || !watched.call.is_statement {
+    for site in project.calls_named(&["empty_cache"]) {
+        let is_torch = site.call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
+        if !is_torch || !site.call.is_statement {
             continue;
         }
-        let Some(around) = step_around(project, &watched) else { continue };
-        let Some(file) = project.index.file(watched.function.file) else { continue };
-        let range = watched.call.call.range();
+        let Some(around) = step_around(project, &site) else { continue };
+        let Some(file) = project.index.file(site.function.file) else { continue };
+        let range = site.call.call.range();
         let path = [
             Some(around),
             step(
                 project,
-                watched.id,
+                site.id,
                 range,
                 "gives back what the next iteration allocates again".to_owned(),
             ),
         ];
-        let edit = remove_statement(file, watched.function.body, range);
+        let edit = remove_statement(file, site.function.body, range);
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range,
             severity: Severity::Warning,
             held: Held::Nothing,
             message: format!(
                 "`{}` runs in every step: the next one waits for `cudaMalloc` again",
-                short(file.slice(&*watched.call.call.func))
+                short(file.slice(&*site.call.call.func))
             ),
             path: path.into_iter().flatten().collect(),
             fix: edit.map(|edit| fix(FixSafety::Unsafe, "remove it from the loop", vec![edit])),

@@ -21,20 +21,20 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("collect") {
-        let call = watched.call.call;
-        if watched.call.path.as_deref() != Some("gc.collect") || !watched.call.is_statement {
+    for site in project.calls_named(&["collect"]) {
+        let call = site.call.call;
+        if site.call.path.as_deref() != Some("gc.collect") || !site.call.is_statement {
             continue;
         }
-        let Some(around) = step_around(project, &watched) else { continue };
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let Some(around) = step_around(project, &site) else { continue };
+        let Some(file) = project.index.file(site.function.file) else { continue };
         let path = [
             Some(around),
-            step(project, watched.id, call.range(), "looks at every Python object".to_owned()),
+            step(project, site.id, call.range(), "looks at every Python object".to_owned()),
         ];
-        let edit = remove_statement(file, watched.function.body, call.range());
+        let edit = remove_statement(file, site.function.body, call.range());
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Warning,
             held: Held::Nothing,

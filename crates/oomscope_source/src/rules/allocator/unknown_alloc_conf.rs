@@ -57,9 +57,14 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             severity: Severity::Warning,
             held: Held::Nothing,
             message,
-            path: step(project, conf.id, conf.range, "the allocator reads this when it starts".to_owned())
-                .into_iter()
-                .collect(),
+            path: step(
+                project,
+                conf.id,
+                conf.range,
+                "the allocator reads this when it starts".to_owned(),
+            )
+            .into_iter()
+            .collect(),
             fix: None,
         };
         report(project, &RULE, finding, findings);
@@ -91,7 +96,9 @@ fn fault(text: &str) -> Option<String> {
         }
         let split = value.parse::<u64>().ok().filter(|_| key == "max_split_size_mb")?;
         (split <= SMALLEST_SPLIT_MB).then(|| {
-            format!("`max_split_size_mb` must be more than {SMALLEST_SPLIT_MB}: PyTorch refuses {split}")
+            format!(
+                "`max_split_size_mb` must be more than {SMALLEST_SPLIT_MB}: PyTorch refuses {split}"
+            )
         })
     })
 }

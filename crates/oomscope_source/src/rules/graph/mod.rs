@@ -2,9 +2,12 @@
 
 use crate::rules::Rule;
 
+mod detach_without_effect;
 mod graph_appended;
+mod graph_cached;
 mod graph_in_meter;
 mod graph_stored_on_object;
+mod hidden_state_carried;
 mod loss_accumulation;
 
 pub(super) static RULES: &[Rule] = &[
@@ -12,4 +15,7 @@ pub(super) static RULES: &[Rule] = &[
     graph_appended::RULE,
     graph_stored_on_object::RULE,
     graph_in_meter::RULE,
+    graph_cached::RULE,
+    hidden_state_carried::RULE,
+    detach_without_effect::RULE,
 ];

@@ -53,17 +53,18 @@ fn names_the_best(target: &Expr) -> bool {
 fn copied_by<'a>(project: &Project<'a>, value: &'a Expr) -> Option<&'a Expr> {
     match value {
         Expr::Call(call) => {
-            let mut copies = project.calls_named("deepcopy");
-            let watched = copies.find(|watched| std::ptr::eq(watched.call.call, call))?;
-            copied_weights(project, &watched)
+            let mut copies = project.calls_named(&["deepcopy"]);
+            let site = copies.find(|site| std::ptr::eq(site.call.call, call))?;
+            copied_weights(project, &site)
         }
         Expr::DictComp(dict) => {
             let source = &dict.generators.first()?.iter;
             let Expr::Call(items) = source else { return None };
             let Expr::Attribute(method) = &*items.func else { return None };
-            let clones = contains(&dict.value, |inner| {
-                matches!(inner, Expr::Call(call) if called_name(call) == "clone")
-            });
+            let clones = contains(
+                &dict.value,
+                |inner| matches!(inner, Expr::Call(call) if called_name(call) == "clone"),
+            );
             (clones && method.attr.as_str() == "items" && is_state_of_network(&method.value))
                 .then_some(&*method.value)
         }

@@ -14,7 +14,7 @@ use crate::parse::Parsed;
 use crate::placement::{Placement, device_named_by};
 use crate::project::Project;
 use crate::search::{called_name, contains, each_stmt, reads_name};
-use crate::watched::WatchedCall;
+use crate::sites::Site;
 
 /// Where a loaded tensor lands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Landing {
 
 /// A checkpoint that a module takes.
 pub(super) struct Checkpoint<'p, 'a> {
-    pub(super) watched: WatchedCall<'p, 'a>,
+    pub(super) site: Site<'p, 'a>,
     pub(super) landing: Landing,
     /// The call that hands it to the module.
     pub(super) taker: &'a ExprCall,
@@ -40,36 +40,33 @@ pub(super) struct Checkpoint<'p, 'a> {
 
 /// Every checkpoint of the project that lands on a device beside the module that takes it.
 pub(super) fn checkpoints_on_device<'p, 'a>(project: &'p Project<'a>) -> Vec<Checkpoint<'p, 'a>> {
-    let loads = project.calls_named("load");
+    let loads = project.calls_named(&["load"]);
     let loads = loads.filter(|load| load.call.path.as_deref() == Some("torch.load"));
     loads.filter_map(|load| on_device(project, load)).collect()
 }
 
-fn on_device<'p, 'a>(
-    project: &'p Project<'a>,
-    watched: WatchedCall<'p, 'a>,
-) -> Option<Checkpoint<'p, 'a>> {
-    let call = watched.call.call;
-    let file = project.index.file(watched.function.file)?;
-    if !runs_on_a_device(file, watched.function) {
+fn on_device<'p, 'a>(project: &'p Project<'a>, site: Site<'p, 'a>) -> Option<Checkpoint<'p, 'a>> {
+    let call = site.call.call;
+    let file = project.index.file(site.function.file)?;
+    if !runs_on_a_device(file, site.function) {
         return None;
     }
     let map_location = map_location(call)?;
-    let landing = landing(watched.facts, watched.function, map_location)?;
-    let assigned = map_location.and_then(|expr| none_of(watched.facts, expr));
+    let landing = landing(site.facts, site.function, map_location)?;
+    let assigned = map_location.and_then(|expr| none_of(site.facts, expr));
     let decided = assigned.map_or(call.range(), Ranged::range);
     let map_location = assigned.or(map_location);
-    let names = names_of(watched.facts, call);
-    let taker = taker_of(project, watched.facts, call, &names)?;
-    let kept = kept_over(project, &watched, taker, &names);
-    Some(Checkpoint { watched, landing, taker, kept, decided, map_location })
+    let names = names_of(site.facts, call);
+    let taker = taker_of(project, site.facts, call, &names)?;
+    let kept = kept_over(project, &site, taker, &names);
+    Some(Checkpoint { site, landing, taker, kept, decided, map_location })
 }
 
 impl Checkpoint<'_, '_> {
     /// `map_location="cpu"`; unsafe where a name keeps the checkpoint, whose tensors may be used
     /// otherwise too.
     pub(super) fn load_to_host(&self, file: &Parsed) -> Fix {
-        let call = self.watched.call.call;
+        let call = self.site.call.call;
         let is_nested = self.taker.range().contains_range(call.range());
         let safety = if is_nested { FixSafety::Safe } else { FixSafety::Unsafe };
         let edit = match self.map_location {
@@ -147,9 +144,10 @@ fn landing(
                 .then_some(Landing::OnDevice)
         }
         Expr::Lambda(lambda) => {
-            let moves = contains(&lambda.body, |inner| {
-                matches!(inner, Expr::Call(call) if called_name(call) == "cuda")
-            });
+            let moves = contains(
+                &lambda.body,
+                |inner| matches!(inner, Expr::Call(call) if called_name(call) == "cuda"),
+            );
             moves.then_some(Landing::OnDevice)
         }
         Expr::Dict(dict) => dict
@@ -157,9 +155,7 @@ fn landing(
             .iter()
             .any(|item| device_named_by(&item.value) == Some(Placement::Device))
             .then_some(Landing::OnDevice),
-        other => {
-            (device_named_by(other) == Some(Placement::Device)).then_some(Landing::OnDevice)
-        }
+        other => (device_named_by(other) == Some(Placement::Device)).then_some(Landing::OnDevice),
     }
 }
 
@@ -238,30 +234,33 @@ fn takes_a_few_numbers(taker: &ExprCall) -> bool {
     };
     let holder = holder.unwrap_or_default().to_ascii_lowercase();
     let last = holder.rsplit('.').next().unwrap_or(&holder);
-    ["scaler", "sched", "sampler", "loader", "opt", "metric", "norm", "rms", "state", "meter", "trainer"]
-        .iter()
-        .any(|word| last.contains(word))
+    [
+        "scaler", "sched", "sampler", "loader", "opt", "metric", "norm", "rms", "state", "meter",
+        "trainer",
+    ]
+    .iter()
+    .any(|word| last.contains(word))
 }
 
 /// The loop over which a named checkpoint stays alive, or the attribute that keeps it.
 fn kept_over(
     project: &Project<'_>,
-    watched: &WatchedCall<'_, '_>,
+    site: &Site<'_, '_>,
     taker: &ExprCall,
     names: &[CompactString],
 ) -> Option<TextRange> {
-    let call = watched.call.call;
-    let holder = watched.facts.assignments.iter().find(|a| a.value.range() == call.range())?;
+    let call = site.call.call;
+    let holder = site.facts.assignments.iter().find(|a| a.value.range() == call.range())?;
     let name = dotted(holder.target)?;
-    if !names.contains(&name) || watched.call.in_loop.is_some() {
+    if !names.contains(&name) || site.call.in_loop.is_some() {
         return None;
     }
     let is_dropped = || {
-        let mut dropped = watched.facts.assignments.iter().any(|other| {
+        let mut dropped = site.facts.assignments.iter().any(|other| {
             other.range.start() > taker.end()
                 && dotted(other.target).as_deref() == Some(name.as_str())
         });
-        each_stmt(watched.function.body, &mut |stmt| {
+        each_stmt(site.function.body, &mut |stmt| {
             if let ruff_python_ast::Stmt::Delete(delete) = stmt {
                 dropped |=
                     delete.targets.iter().any(|t| dotted(t).as_deref() == Some(name.as_str()));
@@ -269,10 +268,10 @@ fn kept_over(
         });
         dropped
     };
-    let loops = watched.facts.loops.iter();
+    let loops = site.facts.loops.iter();
     let trains = loops.filter(|l| l.has_backward && l.range.start() > taker.end());
     let trains = trains.map(|l| l.range).next().or_else(|| {
-        let later = watched.facts.calls.iter().filter(|c| c.call.start() > taker.end());
+        let later = site.facts.calls.iter().filter(|c| c.call.start() > taker.end());
         let mut training = later.filter(|c| {
             c.callee
                 .and_then(|callee| project.summaries.get(&callee))

@@ -21,23 +21,23 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for checkpoint in checkpoints_on_device(project) {
-        let watched = checkpoint.watched;
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let site = checkpoint.site;
+        let Some(file) = project.index.file(site.function.file) else { continue };
         let Some(kept) = checkpoint.kept else { continue };
-        let load = watched.call.call;
+        let load = site.call.call;
         let taken = short(file.slice(&*checkpoint.taker.func));
         let path = [
-            step(project, watched.id, load.range(), "tensors land on the device".to_owned()),
+            step(project, site.id, load.range(), "tensors land on the device".to_owned()),
             step(
                 project,
-                watched.id,
+                site.id,
                 checkpoint.taker.range(),
                 format!("`{taken}` copies them into the model"),
             ),
-            step(project, watched.id, kept, "training goes on, its name still holds it".to_owned()),
+            step(project, site.id, kept, "training goes on, its name still holds it".to_owned()),
         ];
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: checkpoint.decided,
             severity: Severity::Warning,
             held: Held::Parameters,

@@ -6,20 +6,17 @@ use ruff_text_size::TextRange;
 use crate::imports::last_part;
 use crate::project::Project;
 use crate::search::{called_name, contains, statements_around};
+use crate::sites::Site;
 use crate::torch_api;
 use crate::value::Kind;
-use crate::watched::WatchedCall;
 
 /// What a `copy.deepcopy` copies, where that is a network or its `state_dict()`.
-pub(super) fn copied_weights<'a>(
-    project: &Project<'a>,
-    watched: &WatchedCall<'_, 'a>,
-) -> Option<&'a Expr> {
-    if watched.call.path.as_deref() != Some("copy.deepcopy") {
+pub(super) fn copied_weights<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<&'a Expr> {
+    if site.call.path.as_deref() != Some("copy.deepcopy") {
         return None;
     }
-    let copied = watched.call.call.arguments.args.first()?;
-    let (_, value) = watched.call.arguments.first()?;
+    let copied = site.call.call.arguments.args.first()?;
+    let (_, value) = site.call.arguments.first()?;
     let is_network = match value.kind {
         Kind::Module => true,
         Kind::Instance(class) => project.index.is_module_class(class),

@@ -21,21 +21,21 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for checkpoint in checkpoints_on_device(project) {
-        let watched = checkpoint.watched;
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let site = checkpoint.site;
+        let Some(file) = project.index.file(site.function.file) else { continue };
         if checkpoint.landing != Landing::AsSaved || checkpoint.kept.is_some() {
             continue;
         }
-        let load = watched.call.call;
+        let load = site.call.call;
         let taken = short(file.slice(&*checkpoint.taker.func));
         let lands = "tensors go back to the device that saved them".to_owned();
         let copies = format!("`{taken}` copies them into the model");
         let path = [
-            step(project, watched.id, load.range(), lands),
-            step(project, watched.id, checkpoint.taker.range(), copies),
+            step(project, site.id, load.range(), lands),
+            step(project, site.id, checkpoint.taker.range(), copies),
         ];
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: checkpoint.decided,
             severity: Severity::Warning,
             held: Held::Parameters,

@@ -27,8 +27,8 @@ pub(crate) const RULE: Rule = Rule {
 const FILLS: [&str; 7] = ["zeros", "ones", "full", "empty", "eye", "arange", "linspace"];
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in ["cuda", "to"].into_iter().flat_map(|name| project.calls_named(name)) {
-        let call = watched.call.call;
+    for site in project.calls_named(&["cuda", "to"]) {
+        let call = site.call.call;
         let Expr::Attribute(method) = &*call.func else { continue };
         let Expr::Call(made) = &*method.value else { continue };
         if !FILLS.contains(&called_name(made))
@@ -38,16 +38,17 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         {
             continue;
         }
-        let path = watched.facts.calls.iter().find(|c| std::ptr::eq(c.call, made));
-        let is_torch = path.and_then(|c| c.path.as_deref()).is_some_and(|p| p.starts_with("torch."));
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let path = site.facts.calls.iter().find(|c| std::ptr::eq(c.call, made));
+        let is_torch =
+            path.and_then(|c| c.path.as_deref()).is_some_and(|p| p.starts_with("torch."));
+        let Some(file) = project.index.file(site.function.file) else { continue };
         if !is_torch {
             continue;
         }
-        let place = step(project, watched.id, made.range(), "made on the host".to_owned());
-        let moved = step(project, watched.id, call.range(), "copied to the device".to_owned());
+        let place = step(project, site.id, made.range(), "made on the host".to_owned());
+        let moved = step(project, site.id, call.range(), "copied to the device".to_owned());
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Note,
             held: Held::Nothing,

@@ -21,41 +21,47 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("deepcopy") {
-        let call = watched.call.call;
-        let Some(copied) = copied_weights(project, &watched) else { continue };
-        let store = watched.facts.stores.iter().find(|store| {
+    for site in project.calls_named(&["deepcopy"]) {
+        let call = site.call.call;
+        let Some(copied) = copied_weights(project, &site) else { continue };
+        let store = site.facts.stores.iter().find(|store| {
             matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
                 && store.value_range.contains_range(call.range())
                 && store.in_loop.is_some()
                 // What each iteration of an outer loop starts anew is bounded.
                 && store
                     .container
-                    .and_then(|number| watched.facts.containers.get(number))
+                    .and_then(|number| site.facts.containers.get(number))
                     .is_none_or(|container| container.made_in.is_none())
         });
         let Some(store) = store else { continue };
         if project.bounded.contains(store.target_name.as_str())
             || project.emptied.contains(store.target_name.as_str())
-            || host_in(watched.function.body, store.range)
+            || host_in(site.function.body, store.range)
         {
             continue;
         }
         // Copies that are made before training are an ensemble; those of a run's states pile up.
-        let trains = watched.facts.loops_around(store.in_loop).find(|(_, this)| {
-            this.has_backward || this.over_data && watched.facts.runs_backward
-        });
+        let trains = site
+            .facts
+            .loops_around(store.in_loop)
+            .find(|(_, this)| this.has_backward || this.over_data && site.facts.runs_backward);
         let Some((_, over)) = trains else { continue };
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let Some(file) = project.index.file(site.function.file) else { continue };
         let path: Vec<PathStep> = [
-            step(project, watched.id, over.range, format!("every iteration over `{}`", short(&over.what))),
-            step(project, watched.id, store.range, format!("`{}` keeps one more copy", store.target)),
+            step(
+                project,
+                site.id,
+                over.range,
+                format!("every iteration over `{}`", short(&over.what)),
+            ),
+            step(project, site.id, store.range, format!("`{}` keeps one more copy", store.target)),
         ]
         .into_iter()
         .flatten()
         .collect();
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: store.range,
             severity: Severity::Warning,
             held: Held::Parameters,

@@ -24,9 +24,9 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in ["cuda", "to"].into_iter().flat_map(|name| project.calls_named(name)) {
-        let call = watched.call.call;
-        let is_network = watched.call.receiver.as_ref().is_some_and(|value| match value.kind {
+    for site in project.calls_named(&["cuda", "to"]) {
+        let call = site.call.call;
+        let is_network = site.call.receiver.as_ref().is_some_and(|value| match value.kind {
             Kind::Module => true,
             Kind::Instance(class) => project.index.is_module_class(class),
             _ => false,
@@ -36,23 +36,24 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         }
         let Expr::Attribute(method) = &*call.func else { continue };
         let Some(model) = dotted(&method.value) else { continue };
-        let built = watched.facts.calls.iter().find(|other| {
+        let built = site.facts.calls.iter().find(|other| {
             other.call.end() < call.start()
                 && other.path.as_deref().is_some_and(|path| path.starts_with("torch.optim."))
                 && takes_parameters_of(other.call, &model)
         });
         let Some(built) = built else { continue };
-        let Some(file) = project.index.file(watched.function.file) else { continue };
-        let built_at = format!("`{}` takes the parameters of `{model}`", short(file.slice(&*built.call.func)));
+        let Some(file) = project.index.file(site.function.file) else { continue };
+        let built_at =
+            format!("`{}` takes the parameters of `{model}`", short(file.slice(&*built.call.func)));
         let path: Vec<PathStep> = [
-            step(project, watched.id, built.call.range(), built_at),
-            step(project, watched.id, call.range(), "the model moves afterwards".to_owned()),
+            step(project, site.id, built.call.range(), built_at),
+            step(project, site.id, call.range(), "the model moves afterwards".to_owned()),
         ]
         .into_iter()
         .flatten()
         .collect();
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: built.call.range(),
             severity: Severity::Note,
             held: Held::Nothing,

@@ -23,31 +23,31 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in ["cuda", "to"].into_iter().flat_map(|name| project.calls_named(name)) {
-        let call = watched.call.call;
-        let Some(number) = watched.call.in_loop else { continue };
+    for site in project.calls_named(&["cuda", "to"]) {
+        let call = site.call.call;
+        let Some(number) = site.call.in_loop else { continue };
         let Expr::Attribute(method) = &*call.func else { continue };
         let Expr::Name(name) = &*method.value else { continue };
         if moved_to(call) != Some(Placement::Device) {
             continue;
         }
-        let Some(made) = made_on_host(watched.facts, name.id.as_str()) else { continue };
-        let Some(this) = watched.facts.loops.get(number) else { continue };
+        let Some(made) = made_on_host(site.facts, name.id.as_str()) else { continue };
+        let Some(this) = site.facts.loops.get(number) else { continue };
         if this.range.contains_range(made.range()) || !(this.over_data || this.has_backward) {
             continue;
         }
-        let Some(file) = project.index.file(watched.function.file) else { continue };
+        let Some(file) = project.index.file(site.function.file) else { continue };
         let what = format!("every iteration over `{}`", short(&this.what));
         let path: Vec<PathStep> = [
-            step(project, watched.id, made.range(), format!("`{}` is made on the host", name.id)),
-            step(project, watched.id, this.range, what),
-            step(project, watched.id, call.range(), "copies it again".to_owned()),
+            step(project, site.id, made.range(), format!("`{}` is made on the host", name.id)),
+            step(project, site.id, this.range, what),
+            step(project, site.id, call.range(), "copies it again".to_owned()),
         ]
         .into_iter()
         .flatten()
         .collect();
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Warning,
             held: Held::Nothing,

@@ -22,26 +22,26 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("set_detect_anomaly") {
-        let call = watched.call.call;
-        let is_torch = watched.call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
+    for site in project.calls_named(&["set_detect_anomaly"]) {
+        let call = site.call.call;
+        let is_torch = site.call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
         let Some(Expr::BooleanLiteral(flag)) = call.arguments.args.first() else { continue };
         // Under a condition, someone asked for it.
-        let asked = statements_around(watched.function.body, call.range())
+        let asked = statements_around(site.function.body, call.range())
             .iter()
             .any(|placed| matches!(placed.stmt, Stmt::If(_) | Stmt::With(_) | Stmt::Try(_)));
-        if !is_torch || !flag.value || asked || !watched.call.is_statement {
+        if !is_torch || !flag.value || asked || !site.call.is_statement {
             continue;
         }
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Warning,
             held: Held::Nodes,
             message: "anomaly detection is on for good: every graph node keeps a stack trace, and \
                       backward checks each result"
                 .to_owned(),
-            path: step(project, watched.id, call.range(), "switched on for the process".to_owned())
+            path: step(project, site.id, call.range(), "switched on for the process".to_owned())
                 .into_iter()
                 .collect(),
             fix: Some(fix(

@@ -75,9 +75,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 fn is_autograd_function(project: &Project<'_>, function: &Function<'_>) -> bool {
     let class = function.class.and_then(|class| project.index.class(class));
     class.is_some_and(|class| {
-        class.bases.iter().any(|base| {
-            matches!(base.rsplit('.').next(), Some("Function" | "InplaceFunction"))
-        })
+        class
+            .bases
+            .iter()
+            .any(|base| matches!(base.rsplit('.').next(), Some("Function" | "InplaceFunction")))
     })
 }
 
@@ -105,9 +106,10 @@ fn returned(function: &Function<'_>, name: &str) -> Option<ruff_text_size::TextR
 }
 
 fn is_rebound(facts: &Facts<'_>, name: &str, after: TextSize) -> bool {
-    facts.assignments.iter().any(|other| {
-        other.range.start() > after && dotted(other.target).as_deref() == Some(name)
-    })
+    facts
+        .assignments
+        .iter()
+        .any(|other| other.range.start() > after && dotted(other.target).as_deref() == Some(name))
 }
 
 /// Numbers and flags are not recorded as kept at all; lists of them are.

@@ -11,8 +11,8 @@ use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
 use crate::search::called_name;
+use crate::sites::Site;
 use crate::value::Kind;
-use crate::watched::WatchedCall;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM507",
@@ -34,26 +34,26 @@ const REGISTERS: [&str; 5] = [
 ];
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in REGISTERS.into_iter().flat_map(|name| project.calls_named(name)) {
-        let function = watched.function;
-        if !watched.call.is_statement
+    for site in project.calls_named(&REGISTERS) {
+        let function = site.function;
+        if !site.call.is_statement
             || function.parent.is_none()
             || matches!(function.name, "__init__" | "__new__" | "main")
-            || watched.call.fleeting
+            || site.call.fleeting
         {
             continue;
         }
-        let Some((why, severity)) = repeats(project, &watched) else { continue };
+        let Some((why, severity)) = repeats(project, &site) else { continue };
         let Some(file) = project.index.file(function.file) else { continue };
-        let call = watched.call.call;
+        let call = site.call.call;
         let holder = match &*call.func {
             Expr::Attribute(attribute) => short(file.slice(&*attribute.value)),
             _ => continue,
         };
         let mut path: Vec<PathStep> = why.into_iter().collect();
-        path.extend(step(project, watched.id, call.range(), "the handle is dropped".to_owned()));
+        path.extend(step(project, site.id, call.range(), "the handle is dropped".to_owned()));
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity,
             held: Held::Activations,
@@ -69,31 +69,28 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 }
 
 /// Why one module gets the hook more than once.
-fn repeats(
-    project: &Project<'_>,
-    watched: &WatchedCall<'_, '_>,
-) -> Option<(Option<PathStep>, Severity)> {
-    let Expr::Attribute(attribute) = &*watched.call.call.func else { return None };
+fn repeats(project: &Project<'_>, site: &Site<'_, '_>) -> Option<(Option<PathStep>, Severity)> {
+    let Expr::Attribute(attribute) = &*site.call.call.func else { return None };
     let holder = dotted(&attribute.value)?;
     let is_own = holder.starts_with("self.");
-    let in_module = watched.function.class.is_some_and(|c| project.index.is_module_class(c));
-    if watched.function.name == "forward" && in_module && is_own {
-        let range = watched.function.range;
+    let in_module = site.function.class.is_some_and(|c| project.index.is_module_class(c));
+    if site.function.name == "forward" && in_module && is_own {
+        let range = site.function.range;
         return Some((
-            step(project, watched.id, range, "`forward` runs in every step".to_owned()),
+            step(project, site.id, range, "`forward` runs in every step".to_owned()),
             Severity::Error,
         ));
     }
-    if let Some(steps) = called_over_data(project, watched.id)
-        && (is_own || is_parameter(watched, &holder))
+    if let Some(steps) = called_over_data(project, site.id)
+        && (is_own || is_parameter(site, &holder))
     {
         return Some((Some(steps), Severity::Error));
     }
     // Every object of this class adds its own method to a module that it was lent.
-    if is_own || !is_parameter(watched, &holder) {
+    if is_own || !is_parameter(site, &holder) {
         return None;
     }
-    let (_, hook) = watched.call.arguments.first()?;
+    let (_, hook) = site.call.arguments.first()?;
     let Kind::Function(hook) = hook.kind else { return None };
     let is_method = project.index.function(hook).is_some_and(|f| f.class.is_some());
     let facts = project.facts.get(hook.0 as usize)?;
@@ -106,9 +103,9 @@ fn repeats(
     is_method.then(|| (step(project, hook, keeps.range, what), Severity::Warning))
 }
 
-fn is_parameter(watched: &WatchedCall<'_, '_>, holder: &str) -> bool {
+fn is_parameter(site: &Site<'_, '_>, holder: &str) -> bool {
     let root = holder.split('.').next().unwrap_or(holder);
-    root != "self" && watched.function.numbered_parameters().any(|p| p.name.as_str() == root)
+    root != "self" && site.function.numbered_parameters().any(|p| p.name.as_str() == root)
 }
 
 /// The call of a function in a loop over data, steps or epochs. A loop over layers hooks each once.
@@ -119,7 +116,8 @@ fn called_over_data(project: &Project<'_>, id: FunctionId) -> Option<PathStep> {
             let call = facts.calls.iter().find(|c| c.call.range().start() == site.at)?;
             let (_, over) = facts.loops_around(call.in_loop).find(|(_, this)| {
                 let what = this.what.to_ascii_lowercase();
-                this.has_backward || this.over_data && !what.contains("named_") && !what.contains("modules")
+                this.has_backward
+                    || this.over_data && !what.contains("named_") && !what.contains("modules")
             })?;
             let what = format!("called in every iteration over `{}`", short(&over.what));
             step(project, site.caller, call.call.range(), what)

@@ -35,10 +35,18 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             range: memo.range(),
             severity: Severity::Warning,
             held,
-            message: format!("the memo of `{}` keeps {what} for the life of the process", function.qualified),
-            path: step(project, id, memo.range(), "every distinct argument adds an entry".to_owned())
-                .into_iter()
-                .collect(),
+            message: format!(
+                "the memo of `{}` keeps {what} for the life of the process",
+                function.qualified
+            ),
+            path: step(
+                project,
+                id,
+                memo.range(),
+                "every distinct argument adds an entry".to_owned(),
+            )
+            .into_iter()
+            .collect(),
             fix: None,
         };
         report(project, &RULE, finding, findings);
@@ -54,7 +62,11 @@ fn is_memo(decorator: &Decorator) -> bool {
 }
 
 /// What the memo keeps on the device.
-fn kept(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> Option<(&'static str, Held)> {
+fn kept(
+    project: &Project<'_>,
+    id: FunctionId,
+    function: &Function<'_>,
+) -> Option<(&'static str, Held)> {
     let is_static = function.decorators.iter().any(|decorator| {
         dotted(&decorator.expression)
             .is_some_and(|path| matches!(path.as_str(), "staticmethod" | "classmethod"))
@@ -65,6 +77,7 @@ fn kept(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> Optio
     let returns = project.summaries.get(&id)?.returns.as_ref()?;
     let is_output = matches!(returns.kind, Kind::Tensor)
         && returns.output
+        && !returns.is_attached()
         && !returns.host
         && !returns.scalar
         && !returns.small;

@@ -21,26 +21,26 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("_record_memory_history") {
-        let call = watched.call.call;
-        let is_asked = statements_around(watched.function.body, call.range())
+    for site in project.calls_named(&["_record_memory_history"]) {
+        let call = site.call.call;
+        let is_asked = statements_around(site.function.body, call.range())
             .iter()
             .any(|placed| matches!(placed.stmt, Stmt::If(_)));
         let ends = project
-            .calls_named("_record_memory_history")
-            .any(|other| other.function.file == watched.function.file && stops(other.call.call));
+            .calls_named(&["_record_memory_history"])
+            .any(|other| other.function.file == site.function.file && stops(other.call.call));
         if stops(call) || is_bounded(call) || is_asked || ends {
             continue;
         }
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Warning,
             held: Held::Nothing,
             message: "every allocation of the run is recorded with its stack, in host memory, and \
                       nothing ends it"
                 .to_owned(),
-            path: step(project, watched.id, call.range(), "recording starts".to_owned())
+            path: step(project, site.id, call.range(), "recording starts".to_owned())
                 .into_iter()
                 .collect(),
             fix: None,
@@ -53,7 +53,8 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 fn stops(call: &ExprCall) -> bool {
     let given = call.arguments.args.first().or_else(|| {
         let keywords = &call.arguments.keywords;
-        let enabled = keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "enabled"));
+        let enabled =
+            keywords.iter().find(|k| k.arg.as_ref().is_some_and(|a| a.as_str() == "enabled"));
         enabled.map(|keyword| &keyword.value)
     });
     match given {

@@ -58,7 +58,8 @@ fn cycle(project: &Project<'_>, class: ClassId, facts: &Facts<'_>) -> Option<(Te
         let Expr::Attribute(target) = assignment.target else { return None };
         let refers = match assignment.value {
             Expr::Attribute(value) => {
-                is_self(&value.value) && project.index.method(class, value.attr.as_str()).is_some()
+                is_self(&value.value)
+                    && project.index.method(class, value.attr.as_str()).is_some()
                     && !is_property(project, class, value.attr.as_str())
             }
             Expr::Lambda(lambda) => contains(&lambda.body, is_self),
@@ -71,7 +72,9 @@ fn cycle(project: &Project<'_>, class: ClassId, facts: &Facts<'_>) -> Option<(Te
 
 fn is_property(project: &Project<'_>, class: ClassId, name: &str) -> bool {
     let method = project.index.method(class, name);
-    method.and_then(|method| project.index.function(method)).is_some_and(|f| !f.decorators.is_empty())
+    method
+        .and_then(|method| project.index.function(method))
+        .is_some_and(|f| !f.decorators.is_empty())
 }
 
 /// A tensor of the device that the same `__init__` keeps.

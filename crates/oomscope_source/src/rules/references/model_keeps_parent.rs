@@ -29,12 +29,14 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             continue;
         }
         for assignment in &facts.assignments {
-            let (Expr::Attribute(_), Expr::Call(made)) = (assignment.target, assignment.value) else {
+            let (Expr::Attribute(_), Expr::Call(made)) = (assignment.target, assignment.value)
+            else {
                 continue;
             };
-            let given = made.arguments.args.iter().position(|argument| {
-                matches!(argument, Expr::Name(n) if n.id.as_str() == "self")
-            });
+            let given =
+                made.arguments.args.iter().position(
+                    |argument| matches!(argument, Expr::Name(n) if n.id.as_str() == "self"),
+                );
             let Some(number) = given else { continue };
             let child = project.index.class_named(function.file, called_name(made));
             let Some((keeper, kept)) = child.and_then(|child| keeps(project, child, number)) else {

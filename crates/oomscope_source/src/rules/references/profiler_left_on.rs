@@ -22,32 +22,32 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for watched in project.calls_named("start") {
-        let call = watched.call.call;
+    for site in project.calls_named(&["start"]) {
+        let call = site.call.call;
         let Expr::Attribute(method) = &*call.func else { continue };
         let Some(name) = dotted(&method.value) else { continue };
         let last = last_part(&name);
-        let made = watched.facts.assignments.iter().find(|assignment| {
+        let made = site.facts.assignments.iter().find(|assignment| {
             dotted(assignment.target).as_deref() == Some(name.as_str())
                 && matches!(assignment.value, Expr::Call(made) if called_name(made) == "profile")
         });
         let Some(made) = made else { continue };
-        let is_torch = watched.facts.calls.iter().any(|call| {
+        let is_torch = site.facts.calls.iter().any(|call| {
             call.call.range() == made.value.range()
                 && call.path.as_deref().is_some_and(|path| path.starts_with("torch."))
         });
-        let is_asked = statements_around(watched.function.body, call.range())
+        let is_asked = statements_around(site.function.body, call.range())
             .iter()
             .any(|placed| matches!(placed.stmt, Stmt::If(_)));
-        if !is_torch || is_asked || is_stopped(project, watched.function.file, last) {
+        if !is_torch || is_asked || is_stopped(project, site.function.file, last) {
             continue;
         }
         let path = [
-            step(project, watched.id, made.range, "the profiler is made".to_owned()),
-            step(project, watched.id, call.range(), "it starts, and nothing stops it".to_owned()),
+            step(project, site.id, made.range, "the profiler is made".to_owned()),
+            step(project, site.id, call.range(), "it starts, and nothing stops it".to_owned()),
         ];
         let finding = Report {
-            function: watched.id,
+            function: site.id,
             range: call.range(),
             severity: Severity::Warning,
             held: Held::Nothing,
