@@ -109,8 +109,8 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let calls = calls_by_name(&facts);
     Project {
         index,
-        calls,
         facts,
+        calls,
         summaries,
         modes,
         sites,
