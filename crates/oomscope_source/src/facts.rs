@@ -159,6 +159,7 @@ pub(crate) struct Loop {
 
 /// A list, dict, or accumulator.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Container {
     pub(crate) name: String,
     /// Made in this loop.
