@@ -1,5 +1,6 @@
 //! What a call does: module calls make graphs, backward frees them, functions have summaries.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
@@ -10,12 +11,15 @@ use crate::torch_api as api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
+/// More calls of one function than this are not kept.
+const MOST_CALLS: usize = 100_000;
+
 /// What is known of the called thing.
 pub(crate) struct Callee {
     pub(crate) path: Option<String>,
     /// As written, where it is a dotted name.
-    pub(crate) written: Option<String>,
-    pub(crate) name: String,
+    pub(crate) written: Option<CompactString>,
+    pub(crate) name: CompactString,
     pub(crate) receiver: Option<Value>,
     pub(crate) function: Option<FunctionId>,
     pub(crate) value: Value,
@@ -30,22 +34,34 @@ impl<'a> Walker<'a, '_> {
             let value = self.evaluate(argument);
             arguments.push((argument, value));
         }
-        if self.facts.calls.len() < 100_000 {
+        let (mode, consumed, fleeting) = (self.mode, self.names.consumed, self.is_fleeting(call));
+        let result = self.called(call, &callee, &arguments);
+        if self.facts.calls.len() < MOST_CALLS {
             self.facts.calls.push(Call {
                 call,
-                path: callee.path.clone(),
+                path: callee.path,
                 callee: callee.function,
                 receiver_class: callee.receiver.as_ref().and_then(Self::class_of),
-                receiver: callee.receiver.clone(),
-                arguments: arguments.clone(),
+                receiver: callee.receiver,
+                arguments,
                 in_loop: self.in_loop,
-                mode: self.mode,
-                consumed: self.names.consumed,
-                fleeting: self.is_fleeting(call),
+                mode,
+                consumed,
+                fleeting,
                 is_statement: false,
             });
         }
-        if let Some(mode) = switched_mode(&callee, call) {
+        result
+    }
+
+    /// What a call gives and does, once its callee and arguments are known.
+    fn called(
+        &mut self,
+        call: &'a ExprCall,
+        callee: &Callee,
+        arguments: &[(&'a Expr, Value)],
+    ) -> Value {
+        if let Some(mode) = switched_mode(callee, call) {
             self.mode = mode;
             return Value::plain();
         }
@@ -56,8 +72,8 @@ impl<'a> Walker<'a, '_> {
         {
             self.mode = mode;
         }
-        let result = self.apply(call, &callee, &arguments);
-        self.store_by_method(call, &arguments);
+        let result = self.apply(call, callee, arguments);
+        self.store_by_method(call, arguments);
         result
     }
 
@@ -66,7 +82,7 @@ impl<'a> Walker<'a, '_> {
         let written = dotted(&call.func);
         match &*call.func {
             Expr::Attribute(attribute) => {
-                let name = attribute.attr.to_string();
+                let name = CompactString::from(attribute.attr.as_str());
                 if path.as_deref().is_some_and(|p| self.is_module_path(p)) {
                     let function = path.as_deref().and_then(|p| self.index.function_at(p));
                     let class = path.as_deref().and_then(|p| self.index.class_at(p));
@@ -93,9 +109,7 @@ impl<'a> Walker<'a, '_> {
                 let value = match function {
                     Some(id) => Value::of_kind(Kind::Function(id)),
                     None => Self::class_of(&receiver)
-                        .and_then(|class| {
-                            self.knowledge.attributes.get(&(class, name.clone())).cloned()
-                        })
+                        .and_then(|class| self.notes.attribute(class, &name))
                         .or_else(|| {
                             let written = written.as_deref()?;
                             self.names.lookup(written).map(|binding| binding.value.clone())
@@ -110,7 +124,7 @@ impl<'a> Walker<'a, '_> {
                     Kind::Function(id) => Some(id),
                     _ => None,
                 };
-                let name = name.id.to_string();
+                let name = CompactString::from(name.id.as_str());
                 Callee { path, written, name, receiver: None, function, value }
             }
             other => {
@@ -121,7 +135,7 @@ impl<'a> Walker<'a, '_> {
                     _ => None,
                 };
                 let name = base.as_deref().and_then(|b| b.rsplit('.').next()).unwrap_or_default();
-                let name = name.to_owned();
+                let name = CompactString::from(name);
                 Callee { path, written, name, receiver: None, function: None, value }
             }
         }
@@ -284,7 +298,7 @@ impl<'a> Walker<'a, '_> {
             let known_plain = matches!(callee.value.kind, Kind::Plain);
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
-                && (api::names_a_network(name)
+                && (api::names_a_network(name) && !arguments.is_empty()
                     || callee.receiver.is_some() && is_forward_of_network(call, name)
                     || api::names_a_criterion(name)
                         && !(arguments.is_empty() && name.starts_with("get"))
@@ -342,13 +356,12 @@ impl<'a> Walker<'a, '_> {
             && self.names.lookup(root).is_some_and(|binding| binding.bound_in == self.in_loop)
     }
 
-    fn is_layer(&self, name: &str) -> bool {
+    fn is_layer(&mut self, name: &str) -> bool {
         let Some(class) = self.class else { return false };
         self.index.method(class, name).is_none()
             && self
-                .knowledge
-                .attributes
-                .get(&(class, name.to_owned()))
+                .notes
+                .attribute(class, name)
                 .is_some_and(|value| matches!(value.kind, Kind::Module))
     }
 }

@@ -22,7 +22,10 @@ pub(crate) struct CallSite {
 pub(crate) type CallSites = FxHashMap<FunctionId, Vec<CallSite>>;
 
 /// Collects the call sites of every function; a function handed over counts as called there.
-pub(crate) fn call_sites(index: &Index<'_>, facts: &[Facts<'_>]) -> CallSites {
+pub(crate) fn call_sites<'f, 'a: 'f>(
+    index: &Index<'a>,
+    facts: impl Iterator<Item = &'f Facts<'a>>,
+) -> CallSites {
     let mut sites: CallSites = FxHashMap::default();
     for (caller, facts) in index.function_ids().zip(facts) {
         for call in &facts.calls {
@@ -59,7 +62,7 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         };
         let Some(path) = dotted(expr) else { continue };
         let imports = &index.names(function.file)?.imports;
-        let path = imports.resolve(expr).unwrap_or(path);
+        let path = imports.resolve(expr).unwrap_or_else(|| path.into());
         if torch_api::switches_grad_off(&path) {
             return Some(Mode::Off);
         }
@@ -92,6 +95,13 @@ pub(crate) fn resolve_modes(index: &Index<'_>, sites: &CallSites) -> FxHashMap<F
     for id in index.function_ids() {
         if index.function(id).is_some_and(|f| f.parent.is_none()) {
             modes.insert(id, Mode::On);
+        }
+    }
+    for id in index.function_ids() {
+        // What is defined inside a function that runs without autograd serves that run.
+        let parent = index.function(id).and_then(|f| f.parent);
+        if !modes.contains_key(&id) && parent.is_some_and(|p| modes.get(&p) == Some(&Mode::Off)) {
+            modes.insert(id, Mode::Off);
         }
     }
     for _ in 0..8 {

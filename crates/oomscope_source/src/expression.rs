@@ -3,7 +3,7 @@
 use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
-use crate::facts::Mode;
+use crate::facts::{DictLiteral, Mode};
 use crate::imports::dotted;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
@@ -110,14 +110,18 @@ impl<'a> Walker<'a, '_> {
                 Value { kind: Kind::List, ..combine(values.iter()) }
             }
             Expr::Dict(dict) => {
-                let mut values = Vec::new();
+                let mut items = Vec::new();
                 for item in &dict.items {
                     if let Some(key) = &item.key {
                         self.evaluate(key);
                     }
-                    values.push(self.evaluate(&item.value));
+                    items.push((&item.value, self.evaluate(&item.value)));
                 }
-                Value { kind: Kind::Dict, ..combine(values.iter()) }
+                let joint = combine(items.iter().map(|(_, value)| value));
+                if joint.graph != Graph::No && self.facts.dicts.len() < 1000 {
+                    self.facts.dicts.push(DictLiteral { range: dict.range(), items });
+                }
+                Value { kind: Kind::Dict, ..joint }
             }
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);
@@ -235,8 +239,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(number) = self.attribute_containers.get(name).copied() {
             return self.read_container(number, Value::default());
         }
-        if let Some((binding, _)) = self.outer_binding(name) {
-            return binding.value;
+        if let Some(value) = self.outer_value(name) {
+            return value;
         }
         if let Some(id) = self.index.function_named(self.file, name) {
             return Value::of_kind(Kind::Function(id));
@@ -278,9 +282,7 @@ impl<'a> Walker<'a, '_> {
             // A parameter of the caller's (`self` or another object): what its class keeps there.
             let owner = self.evaluate(base);
             if let Some(class) = Self::class_of(&owner) {
-                if let Some(known) =
-                    self.knowledge.attributes.get(&(class, name.to_owned())).cloned()
-                {
+                if let Some(known) = self.notes.attribute(class, name) {
                     let mut value = known;
                     if value.graph == Graph::Yes {
                         let fresh = self.new_graph(expr.range());
@@ -355,7 +357,7 @@ impl<'a> Walker<'a, '_> {
         if !is_property {
             return Value::of_kind(Kind::Function(id));
         }
-        let returns = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone());
+        let returns = self.notes.summary(id).and_then(|s| s.returns.clone());
         let mut value = returns.unwrap_or_default();
         (value.may, value.must) = (Bits::default(), Bits::default());
         (value.params, value.containers) = (Bits::default(), Bits::default());

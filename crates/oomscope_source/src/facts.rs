@@ -202,6 +202,13 @@ pub(crate) struct Returned<'a> {
     pub(crate) value: Value,
 }
 
+/// A dict literal with something in it that may carry a graph.
+#[derive(Clone, Debug)]
+pub(crate) struct DictLiteral<'a> {
+    pub(crate) range: TextRange,
+    pub(crate) items: Vec<(&'a Expr, Value)>,
+}
+
 /// Everything about one function.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
@@ -216,6 +223,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) assignments: Vec<Assignment<'a>>,
     pub(crate) returns: Vec<Returned<'a>>,
     pub(crate) carried: Vec<Carried<'a>>,
+    pub(crate) dicts: Vec<DictLiteral<'a>>,
     /// `module.requires_grad = False`: sets an attribute that nothing reads.
     pub(crate) inert_freezes: Vec<TextRange>,
     /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.
@@ -326,7 +334,7 @@ fn network_method(call: &ExprCall) -> Option<String> {
 }
 
 /// What callers need to know of a function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,
@@ -342,7 +350,7 @@ pub(crate) struct Summary {
 }
 
 /// A parameter is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// Number of the parameter, `self` included.
     pub(crate) parameter: usize,

@@ -1,36 +1,41 @@
 //! What the names of a file stand for: `import torch as t`, `from torch import no_grad`.
 
+use compact_str::{CompactString, ToCompactString};
 use ruff_python_ast::visitor::{Visitor, walk_stmt};
 use ruff_python_ast::{Expr, Stmt};
 use rustc_hash::FxHashMap;
 
+use crate::parse::module_path;
+
 /// Local name to dotted path, over the whole file (imports inside functions included).
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
-    names: FxHashMap<String, String>,
+    names: FxHashMap<CompactString, String>,
     /// Modules imported with a star.
     pub(crate) stars: Vec<String>,
 }
 
-/// Collects every import of a file.
-pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
-    struct Collector(Imports);
-    impl<'a> Visitor<'a> for Collector {
+/// Collects every import of a file. Relative ones become paths below the file's own package.
+pub(crate) fn collect_imports(body: &[Stmt], path: &str) -> Imports {
+    struct Collector<'p>(Imports, &'p str);
+    impl<'a> Visitor<'a> for Collector<'_> {
         fn visit_stmt(&mut self, stmt: &'a Stmt) {
             match stmt {
                 Stmt::Import(import) => {
                     for alias in &import.names {
                         let full = alias.name.as_str();
                         if let Some(name) = &alias.asname {
-                            self.0.names.insert(name.to_string(), full.to_owned())
+                            self.0.names.insert(name.as_str().into(), full.to_owned())
                         } else {
                             let first = full.split('.').next().unwrap_or(full);
-                            self.0.names.insert(first.to_owned(), first.to_owned())
+                            self.0.names.insert(first.into(), first.to_owned())
                         };
                     }
                 }
                 Stmt::ImportFrom(import) => {
                     let module = import.module.as_ref().map_or("", |m| m.as_str());
+                    let absolute = (import.level > 0).then(|| package(self.1, import.level, module));
+                    let module = absolute.as_deref().unwrap_or(module);
                     for alias in &import.names {
                         if alias.name.as_str() == "*" {
                             self.0.stars.push(module.to_owned());
@@ -42,7 +47,7 @@ pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
                         } else {
                             format!("{module}.{}", alias.name)
                         };
-                        self.0.names.insert(local.to_string(), full);
+                        self.0.names.insert(local.as_str().into(), full);
                     }
                 }
                 _ => walk_stmt(self, stmt),
@@ -50,11 +55,29 @@ pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
         }
         fn visit_expr(&mut self, _expr: &'a Expr) {}
     }
-    let mut collector = Collector(Imports::default());
+    let mut collector = Collector(Imports::default(), path);
     for stmt in body {
         collector.visit_stmt(stmt);
     }
     collector.0
+}
+
+/// The dotted path of `from ..module import` in the file at `path`.
+fn package(path: &str, level: u32, module: &str) -> String {
+    let own = module_path(path);
+    let is_package = own.len() < path.rfind(['/', '\\']).map_or(0, |separator| separator + 1);
+    let up = (level as usize).saturating_sub(usize::from(is_package));
+    let folder = own.rsplitn(up + 1, ['/', '\\']).nth(up).unwrap_or_default();
+    // The outermost folders say nothing about the package and would only cost.
+    let start = folder.rmatch_indices(['/', '\\']).nth(5).map_or(0, |(at, _)| at + 1);
+    let mut dotted = folder.get(start..).unwrap_or_default().replace(['/', '\\'], ".");
+    if !module.is_empty() {
+        if !dotted.is_empty() {
+            dotted.push('.');
+        }
+        dotted.push_str(module);
+    }
+    dotted
 }
 
 impl Imports {
@@ -96,9 +119,9 @@ fn canonical(path: &str) -> String {
 }
 
 /// `a.b.c` as text, where the expression is names and attributes only.
-pub(crate) fn dotted(expr: &Expr) -> Option<String> {
+pub(crate) fn dotted(expr: &Expr) -> Option<CompactString> {
     match expr {
-        Expr::Name(name) => Some(name.id.to_string()),
+        Expr::Name(name) => Some(name.id.as_str().to_compact_string()),
         Expr::Attribute(attribute) => {
             let mut path = dotted(&attribute.value)?;
             path.push('.');

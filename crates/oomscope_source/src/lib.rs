@@ -19,6 +19,7 @@
 
 mod call;
 mod callers;
+mod chunks;
 mod edit;
 mod environment;
 mod expression;
@@ -30,6 +31,7 @@ mod parse;
 mod project;
 mod report;
 mod retention;
+mod rounds;
 mod rules;
 mod search;
 mod statement;
@@ -41,7 +43,8 @@ mod training_call;
 mod value;
 mod walk;
 
-use oomscope_model::{Problem, SourceEvidence};
+use oomscope_model::{Problem, SourceEvidence, SourceFile};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub use rules::{Group, Rule, rule, rules};
 
@@ -61,16 +64,39 @@ pub fn analyse(files: Vec<InputFile>) -> SourceEvidence {
 
 /// As [`analyse`], with what could not be read.
 pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Problem>) {
-    let parsed: Vec<parse::Parsed> = files.into_iter().map(parse::parse).collect();
-    let problems = parsed.iter().filter_map(|file| file.problem.clone()).collect();
-    let files = project::analyse_parsed(&parsed);
-    let files = parsed
+    let chunks = chunks::chunks(&files);
+    let mut files: Vec<Option<InputFile>> = files.into_iter().map(Some).collect();
+    let chunks: Vec<(Vec<usize>, Vec<InputFile>)> = chunks
         .into_iter()
-        .zip(files)
-        .map(|(parsed, mut file)| {
-            file.text = parsed.text;
-            file
+        .map(|numbers| {
+            let taken = numbers.iter().filter_map(|number| files.get_mut(*number)?.take());
+            let taken = taken.collect();
+            (numbers, taken)
         })
         .collect();
+    let mut analysed: Vec<(usize, SourceFile, Option<Problem>)> = chunks
+        .into_par_iter()
+        .flat_map_iter(|(numbers, files)| {
+            let analysed = analyse_together(files);
+            numbers.into_iter().zip(analysed).map(|(number, (file, problem))| (number, file, problem))
+        })
+        .collect();
+    analysed.sort_by_key(|(number, ..)| *number);
+    let mut problems = Vec::new();
+    let files = analysed.into_iter().map(|(_, file, problem)| {
+        problems.extend(problem);
+        file
+    });
+    let files = files.collect();
     (SourceEvidence { files }, problems)
+}
+
+fn analyse_together(files: Vec<InputFile>) -> Vec<(SourceFile, Option<Problem>)> {
+    let parsed: Vec<parse::Parsed> = files.into_par_iter().map(parse::parse).collect();
+    let files = project::analyse_parsed(&parsed);
+    let whole = parsed.into_iter().zip(files).map(|(parsed, mut file)| {
+        file.text = parsed.text;
+        (file, parsed.problem)
+    });
+    whole.collect()
 }

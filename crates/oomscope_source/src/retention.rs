@@ -55,6 +55,11 @@ pub(crate) fn retained(
         if returned && !freed && freed_on_some_path {
             return None;
         }
+        // A network's own method hands on what its caller decides about.
+        let of_network = function.class.is_some_and(|class| project.index.is_module_class(class));
+        if of_network && returned && !surely_data {
+            return None;
+        }
         if !freed
             && !evaluates
             && !this.has_backward

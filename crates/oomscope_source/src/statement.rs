@@ -1,5 +1,6 @@
 //! Statements: branches, loops, grad mode, assignments.
 
+use compact_str::CompactString;
 use ruff_python_ast::{
     ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith, UnaryOp,
 };
@@ -96,14 +97,14 @@ impl<'a> Walker<'a, '_> {
             Stmt::Try(s) => self.walk_try(s),
             Stmt::Match(s) => {
                 self.evaluate(&s.subject);
-                let mark = self.names.mark();
+                let mark = self.names.mark(self.facts.graphs.len());
                 let mut branches = Vec::new();
                 for case in &s.cases {
                     self.walk_body(&case.body);
                     branches.push(self.names.take_branch(&mark));
                 }
                 branches.push(self.names.take_branch(&mark));
-                self.names.join_branches(branches);
+                self.names.join_branches(&mark, branches);
             }
             Stmt::FunctionDef(def) => {
                 let key = (self.file, def.name.start().to_u32());
@@ -171,7 +172,7 @@ impl<'a> Walker<'a, '_> {
 
     fn walk_if(&mut self, s: &'a StmtIf) {
         self.evaluate(&s.test);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
         let tested = tensor_test(&s.test);
         if let Some((name, false)) = &tested {
             self.bind_plain(name);
@@ -199,7 +200,7 @@ impl<'a> Walker<'a, '_> {
             }
             branches.push(self.names.take_branch(&mark));
         }
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
     }
 
     /// A known name holds no tensor on this path.
@@ -300,6 +301,10 @@ impl<'a> Walker<'a, '_> {
                 Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
                 _ => Some(Mode::Unknown),
             },
+            wrapper if wrapper.contains("no_grad") || wrapper.contains("inference_") => {
+                Some(Mode::Off)
+            }
+            wrapper if wrapper.contains("grad") => Some(Mode::Unknown),
             _ => None,
         }
     }
@@ -307,7 +312,7 @@ impl<'a> Walker<'a, '_> {
     fn walk_try(&mut self, s: &'a StmtTry) {
         self.walk_body(&s.body);
         self.walk_body(&s.orelse);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
         let ended = self.names.ended;
         self.names.ended = false;
         let mut branches = Vec::new();
@@ -331,7 +336,7 @@ impl<'a> Walker<'a, '_> {
         }
         self.names.ended = ended;
         branches.push(self.names.take_branch(&mark));
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
         self.walk_body(&s.finalbody);
     }
 
@@ -532,7 +537,7 @@ impl<'a> Walker<'a, '_> {
 
 /// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
 /// whether the body sees a tensor.
-fn tensor_test(test: &Expr) -> Option<(String, bool)> {
+fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
     match test {
         Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
             tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))

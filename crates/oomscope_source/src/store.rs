@@ -6,7 +6,7 @@ use ruff_text_size::{Ranged, TextRange};
 use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
 use crate::imports::dotted;
-use crate::search::called_name;
+use crate::search::{called_name, each_expr};
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -311,7 +311,7 @@ impl<'a> Walker<'a, '_> {
                     } else {
                         kind
                     },
-                    target: path.clone(),
+                    target: path.to_string(),
                     target_name: target_name.clone(),
                     range,
                     by: self.id,
@@ -332,7 +332,7 @@ impl<'a> Walker<'a, '_> {
         self.facts.stores.push(Store {
             kind,
             owner,
-            target: path,
+            target: path.into(),
             target_name,
             container,
             value: value.clone(),
@@ -346,6 +346,40 @@ impl<'a> Walker<'a, '_> {
         });
     }
 
+    /// What a lambda holds: its defaults, and the names around it. In a loop all its lambdas share
+    /// the names, which hold the newest value only.
+    fn captured(&mut self, expr: &'a Expr) -> Value {
+        let Expr::Lambda(lambda) = expr else { return Value::default() };
+        let parameters = lambda.parameters.as_deref();
+        let mut held: Vec<Value> = Vec::new();
+        for parameter in parameters.into_iter().flat_map(|p| p.iter_non_variadic_params()) {
+            if let Some(default) = &parameter.default {
+                held.push(self.evaluate_quietly(default));
+            }
+        }
+        if self.in_loop.is_none() {
+            let mut names: Vec<&'a str> = Vec::new();
+            each_expr(&lambda.body, &mut |inner| {
+                if let Expr::Name(name) = inner
+                    && names.len() < 32
+                {
+                    names.push(name.id.as_str());
+                }
+            });
+            names.retain(|name| {
+                parameters.is_none_or(|p| {
+                    p.iter_non_variadic_params().all(|own| own.parameter.name.as_str() != *name)
+                })
+            });
+            for name in names {
+                if let Some(binding) = self.names.lookup(name) {
+                    held.push(binding.value.clone());
+                }
+            }
+        }
+        combine(held.iter())
+    }
+
     /// The parts of a stored literal that carry a graph, or the value itself.
     fn collect_pieces(&mut self, expr: &'a Expr, value: &Value, pieces: &mut Vec<Piece<'a>>) {
         let parts: Vec<&'a Expr> = match expr {
@@ -355,6 +389,19 @@ impl<'a> Walker<'a, '_> {
             Expr::Call(call) if constructs(call) => {
                 let keywords = call.arguments.keywords.iter().map(|k| &k.value);
                 call.arguments.args.iter().chain(keywords).collect()
+            }
+            Expr::Lambda(_) => {
+                let value = self.captured(expr);
+                pieces.push(Piece { expr, value });
+                return;
+            }
+            Expr::Call(call) if called_name(call) == "partial" => {
+                let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+                let given: Vec<&'a Expr> = call.arguments.args.iter().chain(keywords).collect();
+                let given: Vec<Value> =
+                    given.into_iter().map(|part| self.evaluate_quietly(part)).collect();
+                pieces.push(Piece { expr, value: combine(given.iter()) });
+                return;
             }
             _ => {
                 pieces.push(Piece { expr, value: value.clone() });

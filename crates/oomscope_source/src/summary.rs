@@ -25,7 +25,7 @@ impl<'a> Walker<'a, '_> {
         if !self.is_fleeting(call) {
             self.record_kept(id, arguments, offset);
         }
-        let Some(summary) = self.knowledge.summaries.get(&id).cloned() else {
+        let Some(summary) = self.notes.summary(id) else {
             let mut value = combine(arguments.iter().map(|(_, v)| v));
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
             return value;
@@ -51,13 +51,13 @@ impl<'a> Walker<'a, '_> {
                 self.consume(&value, false);
             }
         }
-        let Some(returns) = summary.returns else { return Value::plain() };
+        let Some(returns) = &summary.returns else { return Value::plain() };
         let fresh =
-            if has_graph(&returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
+            if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
         if summary.returns_freed {
             self.names.consumed = self.names.consumed.union(fresh.must);
         }
-        let mut value = instantiate(&returns, &fresh, &parameter_values, 0);
+        let mut value = instantiate(returns, &fresh, &parameter_values, 0);
         if self.mode == Mode::Off {
             value = strip(&value, 0);
         }
@@ -128,7 +128,7 @@ impl<'a> Walker<'a, '_> {
         if id == self.id || self.summary.keeps.len() > 64 {
             return;
         }
-        let Some(callee) = self.knowledge.summaries.get(&id) else { return };
+        let Some(callee) = self.notes.summary(id) else { return };
         let mut new: Vec<Kept> = Vec::new();
         for kept in &callee.keeps {
             let Some(number) = kept.parameter.checked_sub(offset) else { continue };

@@ -255,6 +255,14 @@ pub(crate) fn names_a_network(name: &str) -> bool {
         "to",
         "parse",
         "download",
+        "import",
+        "inject",
+        "prune",
+        "resolve",
+        "register",
+        "attach",
+        "detect",
+        "infer",
     ]
     .contains(&first);
     if acts_on_one && lower.contains('_') {
@@ -418,5 +426,6 @@ pub(crate) fn names_data(text: &str) -> bool {
 /// Dotted paths that switch autograd off.
 pub(crate) fn switches_grad_off(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
-    matches!(last, "no_grad" | "inference_mode")
+    // `smart_inference_mode` and the like: wrappers keep the words.
+    last.contains("no_grad") || last.contains("inference_mode")
 }

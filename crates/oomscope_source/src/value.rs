@@ -1,6 +1,6 @@
 //! The abstract value of an expression: what it is, and whether it carries an autograd graph.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ruff_text_size::TextRange;
 
@@ -19,7 +19,7 @@ pub(crate) enum Graph {
 }
 
 /// What a value is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     #[default]
     Unknown,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     /// A mapping.
     Dict,
     /// A tuple whose elements are known one by one.
-    Tuple(Rc<[Value]>),
+    Tuple(Arc<[Value]>),
     /// A neural module: calling it makes a graph.
     Module,
     /// A loss function.
@@ -85,7 +85,7 @@ impl Bits {
 }
 
 /// An abstract value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Value {
     pub(crate) kind: Kind,

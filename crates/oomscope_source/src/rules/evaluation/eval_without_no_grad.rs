@@ -1,7 +1,9 @@
 //! OOM301: evaluation calls the model while autograd records.
 
 use oomscope_model::{Cause, Finding, Fix, FixSafety, GradMode, Held, Severity};
+use ruff_text_size::TextRange;
 
+use crate::callers::CallSite;
 use crate::edit::{decorator, fix};
 use crate::facts::{Facts, Mode, ModelCall};
 use crate::index::{FileId, Function, FunctionId};
@@ -141,17 +143,57 @@ fn report_recorded(
         call.range,
         format!("`{text}` saves activations for a backward that never comes"),
     ));
+    // A base class that calls what its subclasses define decides for all of them.
+    let (place, range) = match delegating_site(project, id, function) {
+        Some(site) => (site.caller, TextRange::empty(site.at)),
+        None => (id, call.range),
+    };
+    if place != id {
+        path.extend(step(project, place, range, "every subclass is run from here".to_owned()));
+    }
+    let benchmark = project.is_benchmark(function);
     let name = if function.parent.is_some() { function.qualified.as_str() } else { "this script" };
     let finding = Report {
-        function: id,
-        range: call.range,
-        severity: if accumulates { Severity::Error } else { Severity::Warning },
+        function: place,
+        range,
+        severity: match accumulates {
+            _ if benchmark => Severity::Note,
+            true => Severity::Error,
+            false => Severity::Warning,
+        },
         held: Held::Activations,
         message: format!("`{name}` evaluates, but `{text}` records a graph: no `no_grad` is on"),
         path,
-        fix: if whole { no_grad_decorator(file, project, function) } else { None },
+        fix: if whole && place_is_in(project, place, function) {
+            no_grad_decorator(file, project, function)
+        } else {
+            None
+        },
     };
     report(project, &RULE, finding, findings);
+}
+
+/// The call in a base class that runs a method which only subclasses define.
+fn delegating_site(
+    project: &Project<'_>,
+    id: FunctionId,
+    function: &Function<'_>,
+) -> Option<CallSite> {
+    let class = function.class?;
+    let sites = project.sites.get(&id)?;
+    let delegates = |site: &CallSite| {
+        let owner = project.index.function(site.caller).and_then(|caller| caller.class);
+        owner.is_some_and(|owner| {
+            owner != class
+                && project.index.method(owner, function.name).is_none()
+                && project.index.overriders(owner, function.name).contains(&id)
+        })
+    };
+    sites.iter().all(delegates).then(|| sites.first().copied()).flatten()
+}
+
+fn place_is_in(project: &Project<'_>, place: FunctionId, function: &Function<'_>) -> bool {
+    project.index.function(place).is_some_and(|caller| caller.file == function.file)
 }
 
 fn no_grad_decorator(file: &Parsed, project: &Project<'_>, function: &Function<'_>) -> Option<Fix> {

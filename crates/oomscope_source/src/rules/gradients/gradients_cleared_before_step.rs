@@ -1,5 +1,6 @@
 //! OOM204: gradients are cleared between `backward()` and the step that should use them.
 
+use compact_str::CompactString;
 use oomscope_model::{Cause, Finding, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall, Stmt};
 use ruff_text_size::{Ranged, TextRange};
@@ -35,7 +36,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 struct Progress {
     backward: Option<TextRange>,
     /// The optimizer that was cleared after it.
-    cleared: Option<(String, TextRange)>,
+    cleared: Option<(CompactString, TextRange)>,
 }
 
 fn search_block(
@@ -83,7 +84,7 @@ fn statement_call(stmt: &Stmt) -> Option<&ExprCall> {
 struct ThrownAway {
     backward: TextRange,
     cleared: TextRange,
-    optimizer: String,
+    optimizer: CompactString,
 }
 
 fn advance(progress: &mut Progress, call: &ExprCall) -> Option<ThrownAway> {

@@ -1,5 +1,6 @@
 //! OOM601: a checkpoint is loaded onto the device that saved it, beside the model that takes it.
 
+use compact_str::CompactString;
 use oomscope_model::{Cause, Edit, Finding, FixSafety, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
@@ -33,7 +34,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some(taker) = taker_of(facts, load) else { continue };
             let holder = match &*taker.func {
                 Expr::Attribute(attribute) => dotted(&attribute.value).unwrap_or_default(),
-                _ => String::new(),
+                _ => CompactString::default(),
             };
             if ["scaler", "sched", "sampler", "loader"].iter().any(|word| holder.contains(word)) {
                 continue; // a few numbers
@@ -87,7 +88,7 @@ fn lacks_map_location(call: &ExprCall) -> bool {
 /// The `load_state_dict` call that takes what was loaded, directly or through names.
 fn taker_of<'a>(facts: &Facts<'a>, load: &Call<'a>) -> Option<&'a ExprCall> {
     let at = load.call.range();
-    let mut names: Vec<String> = Vec::new();
+    let mut names: Vec<CompactString> = Vec::new();
     for assignment in &facts.assignments {
         let from_load = assignment.value.range().contains_range(at);
         let from_name = names

@@ -1,5 +1,6 @@
 //! OOM502: a kept exception, or work inside `except`, holds the frames and so their tensors.
 
+use compact_str::CompactString;
 use oomscope_model::{Cause, Finding, FixSafety, Held, PathStep, Severity};
 use ruff_python_ast::Expr;
 use ruff_text_size::{Ranged, TextRange};
@@ -176,7 +177,7 @@ fn work_while_held(
     if !catches_memory || block.name.is_none() && kind.is_empty() {
         return;
     }
-    let mut tried: Vec<String> = Vec::new();
+    let mut tried: Vec<CompactString> = Vec::new();
     each_call(block.tried, &mut |call| tried.extend(dotted(&call.func)));
     let ends = matches!(block.body.last(), Some(ruff_python_ast::Stmt::Raise(_)));
     let mut found: Option<(TextRange, String)> = None;
