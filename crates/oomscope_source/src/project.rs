@@ -12,11 +12,11 @@ use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::{dotted, last_part};
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
+use crate::rounds::Rounds;
 use crate::rules::{Rule, rules};
 use crate::search::called_name;
 use crate::store::is_bounded_queue;
 use crate::torch_api;
-use crate::rounds::Rounds;
 
 /// Everything that the rules read.
 pub(crate) struct Project<'a> {
@@ -211,9 +211,9 @@ impl<'a> Project<'a> {
         &self,
         file: FileId,
     ) -> impl Iterator<Item = (FunctionId, &Function<'a>, &Facts<'a>)> {
-        self.index.functions_of(file).filter_map(|id| {
-            Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?))
-        })
+        self.index
+            .functions_of(file)
+            .filter_map(|id| Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?)))
     }
 
     /// Grad mode of a function's body, its callers considered.

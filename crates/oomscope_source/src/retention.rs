@@ -88,7 +88,11 @@ pub(crate) fn retained(
     };
     path.extend(step(project, id, store.range, kept));
     Some(Retained {
-        severity: if nodes { Severity::Warning } else { Severity::Error },
+        severity: match nodes {
+            _ if project.is_benchmark(function) => Severity::Note,
+            true => Severity::Warning,
+            false => Severity::Error,
+        },
         held: if nodes { Held::Nodes } else { Held::Activations },
         path,
     })

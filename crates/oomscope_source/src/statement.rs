@@ -8,7 +8,7 @@ use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
 use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
-use crate::imports::dotted;
+use crate::imports::{dotted, last_part};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
@@ -302,9 +302,10 @@ impl<'a> Walker<'a, '_> {
                 _ => Some(Mode::Unknown),
             },
             wrapper if wrapper.contains("no_grad") || wrapper.contains("inference_") => {
-                Some(Mode::Off)
+                let sure = !wrapper.starts_with("maybe") && !wrapper.contains("optional");
+                Some(if sure { Mode::Off } else { Mode::Unknown })
             }
-            wrapper if wrapper.contains("grad") => Some(Mode::Unknown),
+            wrapper if wrapper.split('_').any(|word| word == "grad") => Some(Mode::Unknown),
             _ => None,
         }
     }
@@ -547,7 +548,7 @@ fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
             let says_tensor = match (called_name(call), second) {
                 ("is_tensor", None) => true,
                 ("isinstance", Some(kind)) => {
-                    dotted(kind).is_some_and(|path| path.ends_with("Tensor"))
+                    dotted(kind).is_some_and(|path| last_part(&path) == "Tensor")
                 }
                 ("hasattr", Some(Expr::StringLiteral(text))) => {
                     matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")

@@ -7,6 +7,7 @@ use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
 use crate::imports::dotted;
 use crate::search::{called_name, each_expr};
+use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -257,10 +258,20 @@ impl<'a> Walker<'a, '_> {
         }
         match self.names.lookup(path) {
             _ if self.globals.contains(path) => Owner::Global,
-            Some(_) if self.parameters.contains(&path) => Owner::Parameter,
+            Some(_) if self.parameters.contains(&path) && !self.is_reassigned(path) => {
+                Owner::Parameter
+            }
             Some(_) => Owner::Local,
             None => Owner::Global,
         }
+    }
+
+    /// Whether a parameter's name has been given another value.
+    fn is_reassigned(&self, name: &str) -> bool {
+        self.facts
+            .assignments
+            .iter()
+            .any(|assignment| matches!(assignment.target, Expr::Name(n) if n.id.as_str() == name))
     }
 
     fn record_store(
@@ -273,7 +284,9 @@ impl<'a> Walker<'a, '_> {
     ) {
         let base = container_base(target);
         let Some(path) = dotted(base) else { return };
-        if matches!(value.kind, Kind::Plain) {
+        let is_count = kind == StoreKind::Accumulate
+            && dotted(value_expr).is_some_and(|name| torch_api::names_a_count(&name));
+        if matches!(value.kind, Kind::Plain) || is_count {
             return;
         }
         let owner = self.owner_of(&path);

@@ -282,6 +282,7 @@ pub(crate) fn names_a_network(name: &str) -> bool {
             | "backbone"
             | "actor"
             | "critic"
+            | "policy"
             | "classifier"
             | "student"
             | "teacher"
@@ -354,6 +355,13 @@ pub(crate) fn names_a_number(name: &str) -> bool {
                 | "bs"
         )
     })
+}
+
+/// Names of counts that are no part of a loss: `batch_size`, but not `step_loss`.
+pub(crate) fn names_a_count(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let ends = last.rsplit('_').next().unwrap_or(last);
+    matches!(ends, "size" | "count" | "counts" | "num" | "len" | "length" | "tokens" | "samples")
 }
 
 /// Names of functions that evaluate.

@@ -1,8 +1,8 @@
 //! The state of the walk over one function, and what it knows of the rest of the project.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
-use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::environment::{Binding, Environment};

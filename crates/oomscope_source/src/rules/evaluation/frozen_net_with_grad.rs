@@ -100,9 +100,25 @@ fn names_the_made(name: &str) -> bool {
     words(name).any(|word| {
         matches!(
             word,
-            "hat" | "fake" | "pred" | "predicted" | "prediction" | "output" | "out" | "gen"
-                | "generated" | "recon" | "reconstruction" | "reconstructed" | "rec" | "sr"
-                | "synth" | "synthesized" | "stylized" | "restored" | "student"
+            "hat"
+                | "fake"
+                | "pred"
+                | "predicted"
+                | "prediction"
+                | "output"
+                | "out"
+                | "gen"
+                | "generated"
+                | "recon"
+                | "reconstruction"
+                | "reconstructed"
+                | "rec"
+                | "sr"
+                | "synth"
+                | "synthesized"
+                | "stylized"
+                | "restored"
+                | "student"
         )
     })
 }
@@ -111,8 +127,22 @@ fn names_the_real(name: &str) -> bool {
     words(name).any(|word| {
         matches!(
             word,
-            "real" | "target" | "targets" | "gt" | "truth" | "original" | "reference" | "hr"
-                | "label" | "x" | "y" | "image" | "images" | "img" | "style" | "content"
+            "real"
+                | "target"
+                | "targets"
+                | "gt"
+                | "truth"
+                | "original"
+                | "reference"
+                | "hr"
+                | "label"
+                | "x"
+                | "y"
+                | "image"
+                | "images"
+                | "img"
+                | "style"
+                | "content"
         )
     })
 }
@@ -140,9 +170,8 @@ fn is_detached(facts: &Facts<'_>, call: &Call<'_>) -> bool {
         .and_then(|assignment| dotted(assignment.target));
     facts.calls.iter().filter(|other| called_name(other.call) == "detach").any(|other| {
         let Expr::Attribute(method) = &*other.call.func else { return false };
-        let reads = |e: &Expr| {
-            e.range() == call.call.range() || name.is_some() && dotted(e) == name
-        };
+        let reads =
+            |e: &Expr| e.range() == call.call.range() || name.is_some() && dotted(e) == name;
         contains(&method.value, reads)
     })
 }

@@ -48,17 +48,21 @@ fn is_lightning(class: &Class<'_>) -> bool {
 fn full_output<'a>(facts: &Facts<'a>) -> Option<&'a Expr> {
     let is_full = |key: &str, value: &Value| {
         let named = ["logits", "pred", "preds", "output", "outputs", "y_hat", "features"];
-        value.output
-            && !value.scalar
-            && !value.small
-            && !value.host
-            && named.contains(&key)
+        value.output && !value.scalar && !value.small && !value.host && named.contains(&key)
     };
-    let returned = |dict: &DictLiteral<'a>| facts.returns.iter().any(|r| r.expr.range() == dict.range);
-    facts.dicts.iter().filter(|dict| returned(dict)).find_map(|dict| {
-        let mut items = dict.items.iter();
-        items.find(|(expr, value)| matches!(expr, Expr::Name(n) if is_full(n.id.as_str(), value)))
-    }).map(|(expr, _)| *expr)
+    let returned =
+        |dict: &DictLiteral<'a>| facts.returns.iter().any(|r| r.expr.range() == dict.range);
+    facts
+        .dicts
+        .iter()
+        .filter(|dict| returned(dict))
+        .find_map(|dict| {
+            let mut items = dict.items.iter();
+            items.find(
+                |(expr, value)| matches!(expr, Expr::Name(n) if is_full(n.id.as_str(), value)),
+            )
+        })
+        .map(|(expr, _)| *expr)
 }
 
 fn report_returned(

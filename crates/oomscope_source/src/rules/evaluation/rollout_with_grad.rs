@@ -83,7 +83,9 @@ fn is_used_as_number(facts: &Facts<'_>, call: &ModelCall) -> bool {
         && !facts.backwards.iter().any(|backward| goes(backward.value.may))
         && !facts.stores.iter().any(|store| goes(store.value.may) && store.value.is_attached())
         && facts.calls.iter().any(|reader| {
-            matches!(called_name(reader.call), "item" | "numpy" | "argmax" | "sample" | "tolist" | "max")
-                && reader.receiver.as_ref().is_some_and(|receiver| goes(receiver.may))
+            matches!(
+                called_name(reader.call),
+                "item" | "numpy" | "argmax" | "sample" | "tolist" | "max"
+            ) && reader.receiver.as_ref().is_some_and(|receiver| goes(receiver.may))
         })
 }

@@ -28,9 +28,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             if !matches!(store.kind, StoreKind::Append | StoreKind::Subscript) {
                 continue;
             }
-            let mut held = store.pieces.iter().filter(|piece| {
-                holds_values(piece.expr) && is_attached(facts, &piece.value)
-            });
+            let mut held = store
+                .pieces
+                .iter()
+                .filter(|piece| holds_values(piece.expr) && is_attached(facts, &piece.value));
             let Some(piece) = held.next() else { continue };
             let Some(kept) = retained(project, id, function, facts, store) else { continue };
             let Some(file) = project.index.file(function.file) else { continue };

@@ -6,13 +6,13 @@ use oomscope_model::{Cause, Finding, FixSafety, GradMode, Held, Severity};
 use ruff_python_ast::Expr;
 
 use crate::edit::{fix, suffix, suffixed};
-use crate::facts::{Facts, Owner, Piece, Store, StoreKind};
+use crate::facts::{Call, Facts, Owner, Piece, Store, StoreKind};
 use crate::imports::{dotted, last_part};
 use crate::index::{Class, FileId, Function, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::contains;
+use crate::search::{called_name, contains};
 use crate::torch_api;
 use crate::value::Graph;
 
@@ -46,6 +46,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             continue;
         }
         let Some(protocol) = protocol(project, id, function) else { continue };
+        // Who detaches a part of what it gets knows which part needs it.
+        if facts.calls.iter().any(detaches) {
+            continue;
+        }
         for store in facts.stores.iter().filter(|store| is_state(project, store)) {
             let piece = store.pieces.iter().find(|piece| {
                 piece.value.graph == Graph::Maybe
@@ -58,12 +62,21 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     }
 }
 
+fn detaches(call: &Call<'_>) -> bool {
+    matches!(called_name(call.call), "detach" | "detach_")
+        && call.receiver.as_ref().is_some_and(|receiver| !receiver.params.is_empty())
+}
+
 fn protocol(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> Option<Protocol> {
     let name = function.name;
     let updates = name == "__call__"
         || ["update", "add", "log", "record", "track", "accumulate", "append", "push", "put"]
             .iter()
-            .any(|verb| name.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with('_') || rest.starts_with(char::is_uppercase)));
+            .any(|verb| {
+                name.strip_prefix(verb).is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with('_') || rest.starts_with(char::is_uppercase)
+                })
+            });
     if !updates || project.is_unit_test(function) || project.grad_mode(id) == GradMode::Off {
         return None;
     }
@@ -94,7 +107,8 @@ fn protocol(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> O
             _ => None,
         };
     }
-    (!project.index.is_module_class(class_id) && tracks(project, class)).then_some(Protocol::Tracker)
+    (!project.index.is_module_class(class_id) && tracks(project, class))
+        .then_some(Protocol::Tracker)
 }
 
 fn is_metric_base(base: &str) -> bool {
@@ -109,9 +123,24 @@ fn tracks(project: &Project<'_>, class: &Class<'_>) -> bool {
     words.any(|word| {
         matches!(
             word.to_ascii_lowercase().as_str(),
-            "meter" | "meters" | "metric" | "metrics" | "track" | "tracker" | "log" | "logger"
-                | "stat" | "stats" | "statistics" | "average" | "averager" | "monitor" | "recorder"
-                | "record" | "history" | "hist"
+            "meter"
+                | "meters"
+                | "metric"
+                | "metrics"
+                | "track"
+                | "tracker"
+                | "log"
+                | "logger"
+                | "stat"
+                | "stats"
+                | "statistics"
+                | "average"
+                | "averager"
+                | "monitor"
+                | "recorder"
+                | "record"
+                | "history"
+                | "hist"
         )
     })
 }
@@ -151,16 +180,19 @@ fn may_carry(
         Protocol::Metric => {
             store.kind == StoreKind::Accumulate
                 && given(&|_| true)
-                && contains(piece.expr, |e| matches!(e, Expr::Name(n) if !names_a_target(n.id.as_str())))
+                && contains(
+                    piece.expr,
+                    |e| matches!(e, Expr::Name(n) if !names_a_target(n.id.as_str())),
+                )
         }
         Protocol::DifferentiableMetric => {
             store.kind == StoreKind::Accumulate
                 && piece.value.may.iter().any(|graph| runs_network(facts, graph))
         }
         Protocol::Handler => piece.value.output && given(&|name| name == "engine"),
-        Protocol::Tracker => given(&|name| {
-            name.split('_').any(|word| matches!(word, "loss" | "losses"))
-        }),
+        Protocol::Tracker => {
+            given(&|name| name.split('_').any(|word| matches!(word, "loss" | "losses")))
+        }
     }
 }
 
@@ -169,8 +201,24 @@ fn names_a_target(name: &str) -> bool {
     let first = name.split('_').next().unwrap_or(name);
     matches!(
         first,
-        "y" | "target" | "targets" | "label" | "labels" | "mask" | "weight" | "weights" | "gt"
-            | "true" | "torch" | "F" | "len" | "sum" | "int" | "self" | "batch" | "n" | "num"
+        "y" | "target"
+            | "targets"
+            | "label"
+            | "labels"
+            | "mask"
+            | "weight"
+            | "weights"
+            | "gt"
+            | "true"
+            | "torch"
+            | "F"
+            | "len"
+            | "sum"
+            | "int"
+            | "self"
+            | "batch"
+            | "n"
+            | "num"
     ) && !name.contains("pred")
 }
 
