@@ -34,8 +34,7 @@ pub(crate) fn collect_imports(body: &[Stmt], path: &str) -> Imports {
                 }
                 Stmt::ImportFrom(import) => {
                     let module = import.module.as_ref().map_or("", |m| m.as_str());
-                    let absolute =
-                        (import.level > 0).then(|| package(self.1, import.level, module));
+                    let absolute = (import.level > 0).then(|| package(self.1, import.level, module));
                     let module = absolute.as_deref().unwrap_or(module);
                     for alias in &import.names {
                         if alias.name.as_str() == "*" {

@@ -78,10 +78,7 @@ pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Prob
         .into_par_iter()
         .flat_map_iter(|(numbers, files)| {
             let analysed = analyse_together(files);
-            numbers
-                .into_iter()
-                .zip(analysed)
-                .map(|(number, (file, problem))| (number, file, problem))
+            numbers.into_iter().zip(analysed).map(|(number, (file, problem))| (number, file, problem))
         })
         .collect();
     analysed.sort_by_key(|(number, ..)| *number);

@@ -128,8 +128,12 @@ impl Notes<'_> {
     /// Ends a walk: what others may read of it.
     pub(crate) fn finish(self, summary: Summary, names: Names) -> Reads {
         let round = self.known.round;
-        let is_news =
-            self.known.learnt.summaries.get(&self.id).is_none_or(|(known, _)| **known != summary);
+        let is_news = self
+            .known
+            .learnt
+            .summaries
+            .get(&self.id)
+            .is_none_or(|(known, _)| **known != summary);
         if is_news {
             let stamp = Stamp { round, by: self.id };
             self.here.summaries.insert(self.id, (Arc::new(summary), stamp));
@@ -250,7 +254,8 @@ fn is_stale(
     let file = index.function(id).map(|function| function.file);
     let is_news = |stamp: &Stamp| {
         let seen = stamp.by == id
-            || stamp.by < id && index.function(stamp.by).is_some_and(|by| Some(by.file) == file);
+            || stamp.by < id
+                && index.function(stamp.by).is_some_and(|by| Some(by.file) == file);
         stamp.round > last.round || stamp.round == last.round && !seen
     };
     let summary_is_news = |read: &FunctionId| {
