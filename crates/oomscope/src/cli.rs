@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckArguments;
 use crate::replay::ReplayArguments;
+use crate::rules::RulesArguments;
 use crate::snapshot::arguments::SnapshotVerb;
 use crate::tune::TuneArguments;
 
@@ -33,8 +34,13 @@ pub(crate) enum Verb {
     Diagnose(DiagnoseArguments),
     /// Find GPU memory defects in PyTorch source before they cost a run.
     ///
-    /// Exit code: 0 nothing found, 1 something found, 2 nothing could be read.
-    Check(CheckArguments),
+    /// Calls are followed across all files that are given. A finding is left out where a comment
+    /// says `# oomscope: allow[NAME]` on its statement, or `# oomscope: allow-file[NAME]` anywhere.
+    /// Settings come from the nearest `oomscope.toml`, or `pyproject.toml` with `[tool.oomscope]`.
+    ///
+    /// Exit code: 0 nothing found, 1 something found, 2 wrong arguments or settings, or nothing
+    /// could be read.
+    Check(Box<CheckArguments>),
     /// Ask an allocator snapshot anything: who holds memory, when, since when, and what it pins.
     Snapshot {
         #[command(subcommand)]
@@ -56,7 +62,9 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0, also when nothing helps; 2 nothing could be read.
     Tune(Box<TuneArguments>),
-    /// Print the page of a cause or a rule.
+    /// List the rules of `check`.
+    Rules(RulesArguments),
+    /// Print the page of a cause or a rule, or the rules of a group.
     Explain(ExplainArguments),
 }
 
@@ -88,7 +96,8 @@ pub(crate) struct DiagnoseArguments {
 
 #[derive(Args)]
 pub(crate) struct ExplainArguments {
-    /// A cause (`graph-retained`), a rule's id (`OOM101`) or name. Without it: the list of all.
+    /// A cause (`graph-retained`), a rule's id (`OOM101`) or name, a group of rules
+    /// (`graph-retention`). Without it: the list of all.
     pub(crate) name: Option<String>,
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use oomscope_model::Cause;
 use oomscope_report::{Charset, Detail};
+use oomscope_source::Group;
 
 use crate::cli::{ColorChoice, ExplainArguments};
 use crate::output::{self, Replace};
@@ -29,6 +30,9 @@ fn page(name: &str) -> Result<String> {
     {
         return Ok(rule.doc.to_owned());
     }
+    if let Some(group) = Group::ALL.into_iter().find(|group| group.name() == wanted) {
+        return group_page(group);
+    }
     let near: Vec<&str> = names()
         .filter(|known| known.contains(&wanted) || shares_a_word(known, &wanted))
         .take(5)
@@ -37,6 +41,19 @@ fn page(name: &str) -> Result<String> {
         bail!("no cause or rule is called `{name}`; `oomscope explain` lists them");
     }
     bail!("no cause or rule is called `{name}`; did you mean {}?", near.join(", "))
+}
+
+/// The rules of a group, as a page.
+fn group_page(group: Group) -> Result<String> {
+    let rules: Vec<_> = group.rules().iter().map(crate::check::entry).collect();
+    let mut page = format!("# {group}\n\n");
+    for rule in &rules {
+        page += &format!("- `{}` {}: {}\n", rule.id, rule.name, rule.summary().replace('\n', " "));
+    }
+    if rules.is_empty() {
+        bail!("the group `{group}` has no rules yet");
+    }
+    Ok(page)
 }
 
 fn shares_a_word(known: &str, wanted: &str) -> bool {
@@ -48,6 +65,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         .iter()
         .map(|cause| cause.name())
         .chain(oomscope_source::rules().map(|rule| rule.name))
+        .chain(Group::ALL.into_iter().map(Group::name))
 }
 
 fn list() -> String {

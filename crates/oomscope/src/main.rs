@@ -10,6 +10,7 @@ mod live;
 mod output;
 mod progress;
 mod replay;
+mod rules;
 mod snapshot;
 mod tune;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Snapshot { verb } => snapshot::run(verb, cli.color),
         Verb::Replay(arguments) => replay::run(arguments, cli.color),
         Verb::Tune(arguments) => tune::run(arguments, cli.color),
+        Verb::Rules(arguments) => rules::run(arguments, cli.color),
         Verb::Explain(arguments) => explain::run(arguments, cli.color),
     };
     match result {

@@ -87,6 +87,8 @@ pub struct Finding {
     pub place: Place,
     /// 1-based column, in characters.
     pub column: u32,
+    /// Where it ends: 1-based line and column, in characters; the column is one past the last.
+    pub end: (u32, u32),
     /// What is wrong, one sentence, with the names of this code.
     pub message: String,
     /// From where the value comes to where it is kept.

@@ -72,7 +72,11 @@ impl<'a> Walker<'a, '_> {
         {
             self.mode = mode;
         }
-        let result = self.apply(call, callee, arguments);
+        let mut result = self.apply(call, callee, arguments);
+        // `move_to(x, "cpu")`, whoever defines it.
+        if arguments.iter().any(|(argument, _)| names_the_host(argument)) {
+            (result.host, result.device) = (!matches!(result.kind, Kind::Plain), false);
+        }
         self.store_by_method(call, arguments);
         result
     }
@@ -232,7 +236,7 @@ impl<'a> Walker<'a, '_> {
                 return None;
             }
         }
-        self.index.unique_method(name)
+        self.index.unique_method(name).or_else(|| self.index.method_in_file(self.file, name))
     }
 
     fn apply(
@@ -276,6 +280,10 @@ impl<'a> Walker<'a, '_> {
                 // A parameter that holds a class: this makes the network.
                 return Value::of_kind(Kind::Module);
             }
+            Kind::Transform => {
+                let inputs = combine(arguments.iter().map(|(_, value)| value));
+                return self.as_recorded(Value { kind: Kind::Tensor, scalar: false, ..inputs });
+            }
             Kind::Module | Kind::Criterion => {
                 return self.apply_module(call, None, callee, arguments);
             }
@@ -312,7 +320,7 @@ impl<'a> Walker<'a, '_> {
 
     /// What goes into an unknown call may come out. Its result has a number of its own, so that a
     /// backward through it proves what it is.
-    fn unknown_result(
+    pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
         callee: &Callee,
@@ -337,7 +345,10 @@ impl<'a> Walker<'a, '_> {
             value.may = value.may.union(receiver.may);
             value.must = value.must.union(receiver.must);
         }
-        if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
+        // An object is no tensor, whatever it was made from.
+        let makes_object =
+            name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
+        if self.facts.graphs.len() < 40 && self.mode != Mode::Off && !makes_object {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
             self.facts.latents = self.facts.latents.union(value.latent);
@@ -377,6 +388,10 @@ fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
         Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
         _ => None,
     }
+}
+
+fn names_the_host(argument: &Expr) -> bool {
+    matches!(argument, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
 }
 
 /// `encoder.forward_pass(x)`.

@@ -1,10 +1,11 @@
 //! What callers decide: the grad mode in which a function runs, and whether it runs in a loop.
 
+use ruff_python_ast::{Expr, Stmt};
 use rustc_hash::FxHashMap;
 
 use crate::facts::{Facts, Mode};
 use crate::imports::dotted;
-use crate::index::{FunctionId, Index};
+use crate::index::{Class, FunctionId, Index};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::Kind;
@@ -71,10 +72,13 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         }
     }
     let class = class?;
+    if function.name == "update" && is_not_differentiable(class) {
+        return Some(Mode::Off);
+    }
     let base = |wanted: &[&str]| {
         class.bases.iter().any(|b| wanted.contains(&b.rsplit('.').next().unwrap_or(b)))
     };
-    let framework_off = base(&["LightningModule", "Callback", "Trainer"])
+    let framework_off = base(&["LightningModule", "Callback", "BasePredictionWriter", "Trainer"])
         && (function.name.starts_with("validation_")
             || function.name.starts_with("test_step")
             || function.name.starts_with("predict_step")
@@ -84,6 +88,19 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
     let autograd_function =
         base(&["Function"]) && matches!(function.name, "forward" | "backward" | "jvp");
     (framework_off || autograd_function).then_some(Mode::Off)
+}
+
+/// `is_differentiable = False` in a metric: its framework runs updates without autograd.
+fn is_not_differentiable(class: &Class<'_>) -> bool {
+    class.statements.iter().any(|stmt| {
+        let (target, value) = match stmt {
+            Stmt::Assign(s) => (s.targets.first(), Some(&*s.value)),
+            Stmt::AnnAssign(s) => (Some(&*s.target), s.value.as_deref()),
+            _ => return false,
+        };
+        matches!(target, Some(Expr::Name(name)) if name.id.as_str() == "is_differentiable")
+            && matches!(value, Some(Expr::BooleanLiteral(flag)) if !flag.value)
+    })
 }
 
 /// The mode of every function, its callers considered.

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use crate::value::{Bits, Value, join};
 
 /// What a name holds and how deep in loops it was bound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) value: Value,
     /// The innermost loop at the last plain assignment: accumulation counts against loops inside it.

@@ -85,6 +85,15 @@ pub(crate) struct Store<'a> {
     pub(crate) is_carried: bool,
 }
 
+/// A key of a dict or a member of a set that may be a tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorKey<'a> {
+    /// The dict or set.
+    pub(crate) container: &'a Expr,
+    pub(crate) key: &'a Expr,
+    pub(crate) value: Value,
+}
+
 /// A call, with what is known of it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`call.call` is the syntax of the call")]
@@ -221,6 +230,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) containers: Vec<Container>,
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
+    pub(crate) tensor_keys: Vec<TensorKey<'a>>,
     pub(crate) returns: Vec<Returned<'a>>,
     pub(crate) carried: Vec<Carried<'a>>,
     pub(crate) dicts: Vec<DictLiteral<'a>>,
@@ -249,6 +259,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) clears_grads: bool,
     /// Blocks inside which autograd is switched off, `with torch.no_grad():` and the like.
     pub(crate) grad_off: Vec<TextRange>,
+    /// Blocks under `torch.autocast`.
+    pub(crate) autocasts: Vec<TextRange>,
     /// `requires_grad_()`, `autograd.grad`: grad is wanted.
     pub(crate) wants_grad: bool,
 }

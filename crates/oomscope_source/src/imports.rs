@@ -34,7 +34,8 @@ pub(crate) fn collect_imports(body: &[Stmt], path: &str) -> Imports {
                 }
                 Stmt::ImportFrom(import) => {
                     let module = import.module.as_ref().map_or("", |m| m.as_str());
-                    let absolute = (import.level > 0).then(|| package(self.1, import.level, module));
+                    let absolute =
+                        (import.level > 0).then(|| package(self.1, import.level, module));
                     let module = absolute.as_deref().unwrap_or(module);
                     for alias in &import.names {
                         if alias.name.as_str() == "*" {
@@ -81,6 +82,11 @@ fn package(path: &str, level: u32, module: &str) -> String {
 }
 
 impl Imports {
+    /// All dotted paths that names were imported as.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(String::as_str).chain(self.stars.iter().map(String::as_str))
+    }
+
     /// The dotted path that a local name was imported as.
     pub(crate) fn path_of(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)
@@ -89,6 +95,18 @@ impl Imports {
     /// `F.cross_entropy` as `torch.nn.functional.cross_entropy`, where `F` is an import.
     /// Usual short forms of PyTorch are understood in files that import with a star.
     pub(crate) fn resolve(&self, expr: &Expr) -> Option<String> {
+        let mut root = expr;
+        while let Expr::Attribute(attribute) = root {
+            root = &attribute.value;
+        }
+        let Expr::Name(name) = root else { return None };
+        if self.stars.is_empty() && !self.names.contains_key(name.id.as_str()) {
+            return None;
+        }
+        self.resolved(expr)
+    }
+
+    fn resolved(&self, expr: &Expr) -> Option<String> {
         match expr {
             Expr::Name(name) => match self.path_of(name.id.as_str()) {
                 Some(path) => Some(canonical(path)),
@@ -101,7 +119,7 @@ impl Imports {
                 None => None,
             },
             Expr::Attribute(attribute) => {
-                let mut path = self.resolve(&attribute.value)?;
+                let mut path = self.resolved(&attribute.value)?;
                 path.push('.');
                 path.push_str(attribute.attr.as_str());
                 Some(path)

@@ -29,13 +29,13 @@ pub(crate) struct Function<'a> {
     pub(crate) class: Option<ClassId>,
     pub(crate) parent: Option<FunctionId>,
     pub(crate) parameters: Option<&'a Parameters>,
+    /// Its parameters by number: named ones, then `*args`, then `**kwargs`.
+    pub(crate) parameter_names: Vec<&'a str>,
     pub(crate) decorators: &'a [Decorator],
     pub(crate) body: &'a [Stmt],
     pub(crate) range: TextRange,
     /// Where its `def` starts, after the decorators.
     pub(crate) def_start: ruff_text_size::TextSize,
-    /// Whether calling it makes a generator.
-    pub(crate) is_generator: bool,
 }
 
 /// A class.
@@ -79,15 +79,32 @@ pub(crate) struct Index<'a> {
 }
 
 impl<'a> Function<'a> {
+    /// Whether calling it makes a generator.
+    pub(crate) fn is_generator(&self) -> bool {
+        self.parameters.is_some() && yields(self.body)
+    }
+
+    /// Whether its body does nothing but refuse: what runs is another class's.
+    pub(crate) fn is_abstract(&self) -> bool {
+        let is_text =
+            |stmt: &Stmt| matches!(stmt, Stmt::Expr(s) if s.value.is_string_literal_expr());
+        match self.body {
+            [only] => is_refusal(only),
+            [text, only] => is_text(text) && is_refusal(only),
+            _ => false,
+        }
+    }
+
     /// The parameters by number: named ones, then `*args`, then `**kwargs`.
     pub(crate) fn numbered_parameters(&self) -> impl Iterator<Item = &'a Parameter> + use<'a> {
-        let parameters = self.parameters.into_iter();
-        parameters.flat_map(|parameters| {
-            let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
-            let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
-            named.chain(rest.map(std::convert::AsRef::as_ref))
-        })
+        self.parameters.into_iter().flat_map(numbered)
     }
+}
+
+fn numbered(parameters: &Parameters) -> impl Iterator<Item = &Parameter> {
+    let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
+    let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
+    named.chain(rest.map(std::convert::AsRef::as_ref))
 }
 
 impl<'a> Index<'a> {
@@ -119,6 +136,46 @@ impl<'a> Index<'a> {
         let end = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
         let end = of(file.0 as usize + 1).unwrap_or(end);
         (start..end).map(FunctionId)
+    }
+
+    /// All files, each after those that it imports; cycles are cut where they are entered.
+    pub(crate) fn imported_first(&self) -> Vec<FileId> {
+        let mut order = Vec::with_capacity(self.files.len());
+        let mut seen = vec![false; self.files.len()];
+        for file in (0u32..).take(self.files.len()).map(FileId) {
+            // Each entry is a file and those of its imports that are still to be entered.
+            let mut open: Vec<(FileId, Vec<FileId>)> = Vec::new();
+            let enter = |file: FileId, seen: &mut Vec<bool>, open: &mut Vec<_>| {
+                if let Some(seen) = seen.get_mut(file.0 as usize).filter(|seen| !**seen) {
+                    *seen = true;
+                    open.push((file, self.imports_of(file)));
+                }
+            };
+            enter(file, &mut seen, &mut open);
+            while let Some((file, rest)) = open.last_mut() {
+                match rest.pop() {
+                    Some(next) => enter(next, &mut seen, &mut open),
+                    None => {
+                        order.push(*file);
+                        open.pop();
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// The given files that a file imports from, last one first.
+    fn imports_of(&self, file: FileId) -> Vec<FileId> {
+        let Some(names) = self.names(file) else { return Vec::new() };
+        let module = |path: &str| {
+            let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+            self.module_named(parent).or_else(|| self.module_named(path)).map(|(file, _)| file)
+        };
+        let mut imported: Vec<FileId> = names.imports.paths().filter_map(module).collect();
+        imported.sort_unstable_by(|a, b| b.cmp(a));
+        imported.dedup();
+        imported
     }
 
     /// Ids of all functions, module bodies first within each file.
@@ -244,6 +301,17 @@ impl<'a> Index<'a> {
         *self.bases.get(class.0 as usize)?
     }
 
+    /// The only method of that name in a file.
+    pub(crate) fn method_in_file(&self, file: FileId, name: &str) -> Option<FunctionId> {
+        let mut found = self
+            .names(file)?
+            .classes
+            .values()
+            .filter_map(|class| self.class(*class)?.methods.get(name).copied());
+        let only = found.next()?;
+        found.next().is_none().then_some(only)
+    }
+
     /// The only method of that name in all files.
     pub(crate) fn unique_method(&self, name: &str) -> Option<FunctionId> {
         *self.by_method.get(name)?
@@ -295,6 +363,7 @@ fn is_module_base(base: &str) -> bool {
         last,
         "Module" | "LightningModule" | "PreTrainedModel" | "Sequential" | "ModelMixin" | "_Loss"
     ) || last.ends_with("PreTrainedModel")
+        || (last.ends_with("Decoder") || last.ends_with("Encoder")) && !last.contains("JSON")
 }
 
 /// Longer chains of re-exports are not followed.
@@ -360,11 +429,11 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             class: None,
             parent: None,
             parameters: None,
+            parameter_names: Vec::new(),
             decorators: &[],
             body: &file.body,
             range: TextRange::up_to(end),
             def_start: ruff_text_size::TextSize::default(),
-            is_generator: false,
         });
         index.files.push(FileNames {
             imports: collect_imports(&file.body, &file.path),
@@ -377,6 +446,14 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
     }
     index.resolve_bases();
     index
+}
+
+fn is_refusal(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Raise(_) | Stmt::Pass(_) => true,
+        Stmt::Expr(s) => s.value.is_ellipsis_literal_expr(),
+        _ => false,
+    }
 }
 
 struct Scope {
@@ -400,6 +477,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                     class: scope.class,
                     parent: Some(scope.parent),
                     parameters: Some(&def.parameters),
+                    parameter_names: numbered(&def.parameters).map(|p| p.name.as_str()).collect(),
                     decorators: &def.decorator_list,
                     body: &def.body,
                     range: def.range(),
@@ -407,7 +485,6 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                         let text = index.parsed.get(scope.file.0 as usize).map_or("", |f| &f.text);
                         after_white_space(text, last.end())
                     }),
-                    is_generator: yields(&def.body),
                 });
                 index.by_start.insert((scope.file, def.name.start().to_u32()), id);
                 if let Some(class) = scope.class {

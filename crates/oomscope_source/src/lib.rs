@@ -17,6 +17,8 @@
 //! assert_eq!(evidence.files[0].findings[0].place.line, 10);
 //! ```
 
+pub mod allow;
+pub mod apply;
 mod call;
 mod callers;
 mod chunks;
@@ -27,13 +29,17 @@ mod facts;
 mod imports;
 mod index;
 mod nesting;
+pub mod notebook;
 mod parse;
+mod placement;
 mod project;
 mod report;
 mod retention;
 mod rounds;
 mod rules;
 mod search;
+pub mod selection;
+mod sites;
 mod statement;
 mod store;
 mod summary;
@@ -64,6 +70,23 @@ pub fn analyse(files: Vec<InputFile>) -> SourceEvidence {
 
 /// As [`analyse`], with what could not be read.
 pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Problem>) {
+    let Checked { evidence, problems, .. } = check(files);
+    (evidence, problems)
+}
+
+/// What an analysis finds before anybody selects or allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The files with all findings.
+    pub evidence: SourceEvidence,
+    /// The allowing comments of each file.
+    pub allows: Vec<Vec<allow::Allow>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// As [`analyse`], with allowing comments and what could not be read.
+pub fn check(files: Vec<InputFile>) -> Checked {
     let chunks = chunks::chunks(&files);
     let mut files: Vec<Option<InputFile>> = files.into_iter().map(Some).collect();
     let chunks: Vec<(Vec<usize>, Vec<InputFile>)> = chunks
@@ -74,29 +97,32 @@ pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Prob
             (numbers, taken)
         })
         .collect();
-    let mut analysed: Vec<(usize, SourceFile, Option<Problem>)> = chunks
+    let mut analysed: Vec<(usize, Analysed)> = chunks
         .into_par_iter()
-        .flat_map_iter(|(numbers, files)| {
-            let analysed = analyse_together(files);
-            numbers.into_iter().zip(analysed).map(|(number, (file, problem))| (number, file, problem))
-        })
+        .flat_map_iter(|(numbers, files)| numbers.into_iter().zip(analyse_together(files)))
         .collect();
-    analysed.sort_by_key(|(number, ..)| *number);
-    let mut problems = Vec::new();
-    let files = analysed.into_iter().map(|(_, file, problem)| {
-        problems.extend(problem);
-        file
-    });
-    let files = files.collect();
-    (SourceEvidence { files }, problems)
+    analysed.sort_by_key(|(number, _)| *number);
+    let mut checked = Checked::default();
+    for (_, analysed) in analysed {
+        checked.evidence.files.push(analysed.file);
+        checked.allows.push(analysed.allows);
+        checked.problems.extend(analysed.problem);
+    }
+    checked
 }
 
-fn analyse_together(files: Vec<InputFile>) -> Vec<(SourceFile, Option<Problem>)> {
+struct Analysed {
+    file: SourceFile,
+    allows: Vec<allow::Allow>,
+    problem: Option<Problem>,
+}
+
+fn analyse_together(files: Vec<InputFile>) -> Vec<Analysed> {
     let parsed: Vec<parse::Parsed> = files.into_par_iter().map(parse::parse).collect();
     let files = project::analyse_parsed(&parsed);
     let whole = parsed.into_iter().zip(files).map(|(parsed, mut file)| {
         file.text = parsed.text;
-        (file, parsed.problem)
+        Analysed { file, allows: parsed.allows, problem: parsed.problem }
     });
     whole.collect()
 }

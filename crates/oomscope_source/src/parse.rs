@@ -2,12 +2,14 @@
 
 use oomscope_model::{Place, Problem};
 use ruff_notebook::Notebook;
+use ruff_python_ast::token::Tokens;
 use ruff_python_ast::{PySourceType, Stmt};
 use ruff_python_parser::parse_unchecked_source;
 use ruff_source_file::LineIndex;
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::InputFile;
+use crate::allow::{Allow, allows};
 use crate::nesting::absurd_nesting;
 
 /// A parsed file. The tree is what the parser recovered where the syntax is wrong.
@@ -16,6 +18,8 @@ pub(crate) struct Parsed {
     pub(crate) text: String,
     pub(crate) body: Vec<Stmt>,
     pub(crate) lines: LineIndex,
+    /// Its allowing comments.
+    pub(crate) allows: Vec<Allow>,
     /// Set where something could not be read.
     pub(crate) problem: Option<Problem>,
 }
@@ -29,7 +33,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
     let mut kind = PySourceType::Python;
     let mut problem = None;
     let mut text = text;
-    if has_extension(&path, "ipynb") {
+    if is_notebook(&path) {
         kind = PySourceType::Ipynb;
         match Notebook::from_source_code(&text) {
             Ok(notebook) if notebook.is_python_notebook() => {
@@ -50,6 +54,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
         text = String::new();
     }
     let mut body = Vec::new();
+    let mut allowed = Vec::new();
     if let Some(line) = absurd_nesting(&text) {
         problem = Some(("nested too deeply to parse".to_owned(), Some(line)));
     } else {
@@ -58,6 +63,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
             let line = LineIndex::from_source_text(&text).line_index(error.location.start()).get();
             problem = Some((format!("syntax error: {}", error.error), Some(line)));
         }
+        allowed = allows(&text, parsed.tokens());
         body = parsed.into_syntax().body.into_iter().collect();
     }
     let lines = LineIndex::from_source_text(&text);
@@ -67,7 +73,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
         what,
         hint: Some("what could be parsed was analysed".to_owned()),
     });
-    Parsed { path, text, body, lines, problem }
+    Parsed { path, text, body, lines, allows: allowed, problem }
 }
 
 impl Parsed {
@@ -137,6 +143,29 @@ pub(crate) fn module_path(path: &str) -> &str {
     }
     let stem = name.find('.').unwrap_or(name.len());
     path.get(..name_start + stem).unwrap_or(path)
+}
+
+/// How many syntax errors a text (of a notebook: its code) has; absurd nesting is one.
+pub(crate) fn syntax_errors(path: &str, text: &str) -> usize {
+    if absurd_nesting(text).is_some() || text.len() > LARGEST_TEXT {
+        return 1;
+    }
+    parse_unchecked_source(text, kind_of(path)).errors().len()
+}
+
+/// The tokens of a text (of a notebook: its code); none where it is nested absurdly.
+pub(crate) fn tokens(path: &str, text: &str) -> Tokens {
+    let text = if absurd_nesting(text).is_some() || text.len() > LARGEST_TEXT { "" } else { text };
+    parse_unchecked_source(text, kind_of(path)).tokens().clone()
+}
+
+fn kind_of(path: &str) -> PySourceType {
+    if is_notebook(path) { PySourceType::Ipynb } else { PySourceType::Python }
+}
+
+/// Whether a path names a notebook.
+pub(crate) fn is_notebook(path: &str) -> bool {
+    has_extension(path, "ipynb")
 }
 
 fn has_extension(path: &str, extension: &str) -> bool {

@@ -45,6 +45,7 @@ pub(crate) fn report(
             held: report.held,
             place: file.place(report.range.start(), name),
             column: file.column(report.range.start()),
+            end: (file.line(report.range.end()), file.column(report.range.end())),
             message: report.message,
             path: report.path,
             function_lines: file.line_span(function.range),

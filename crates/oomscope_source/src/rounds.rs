@@ -1,48 +1,33 @@
 //! Rounds of walks over all functions, until what they learn of each other stays the same.
 //!
-//! In a round the files are walked side by side, each in the order of its text: a function sees
-//! what earlier rounds learnt of all files, and what this round has learnt of its own. In later
-//! rounds only those are walked again that read something which has changed since.
+//! Files come after those that they import, functions in the order of the text. From the second
+//! round on only those are walked again that read something which has changed since.
 
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::environment::Names;
 use crate::facts::{Facts, Mode, Summary};
-use crate::index::{ClassId, FileId, FunctionId, Index};
+use crate::index::{ClassId, FunctionId, Index};
 use crate::value::{Graph, Value, join};
 use crate::walk::walk_function;
 
-/// When and by whose walk something was learnt.
-#[derive(Clone, Copy, Debug)]
-struct Stamp {
-    round: u32,
-    by: FunctionId,
-}
-
-/// No function has this number: what it wrote is news to all.
-const NOBODY: FunctionId = FunctionId(u32::MAX);
+/// The number of a walk: what was written later than it is news to it.
+type Tick = u32;
 
 /// What walks learnt of functions and classes.
-#[derive(Default)]
 pub(crate) struct Learnt {
-    summaries: FxHashMap<FunctionId, (Arc<Summary>, Stamp)>,
-    attributes: FxHashMap<(ClassId, CompactString), (Value, Stamp)>,
+    summaries: FxHashMap<FunctionId, (Arc<Summary>, Tick)>,
+    attributes: FxHashMap<(ClassId, CompactString), (Value, Tick)>,
     /// Final names of functions that hold functions, and of modules.
-    outer: FxHashMap<FunctionId, (Names, u32)>,
-}
-
-/// What a walk may read: all that is known, and what it is told of the round.
-pub(crate) struct Known {
-    pub(crate) learnt: Learnt,
+    outer: FxHashMap<FunctionId, (Names, Tick)>,
     /// Grad mode in which a function runs, by its decorators and callers.
-    pub(crate) modes: FxHashMap<FunctionId, Mode>,
+    modes: FxHashMap<FunctionId, Mode>,
     /// Functions that hold functions.
     parents: FxHashSet<FunctionId>,
-    round: u32,
+    now: Tick,
 }
 
 /// What a walk asked for, found or not.
@@ -57,22 +42,20 @@ pub(crate) struct Reads {
 struct Walked<'a> {
     facts: Facts<'a>,
     reads: Reads,
-    round: u32,
+    at: Tick,
     mode: Mode,
 }
 
 /// What one walk reads and writes.
 pub(crate) struct Notes<'p> {
-    known: &'p Known,
-    /// What this round learnt of the file.
-    here: &'p mut Learnt,
+    learnt: &'p mut Learnt,
     reads: Reads,
     id: FunctionId,
 }
 
 impl Notes<'_> {
     pub(crate) fn mode(&self) -> Mode {
-        self.known.modes.get(&self.id).copied().unwrap_or_default()
+        self.learnt.modes.get(&self.id).copied().unwrap_or_default()
     }
 
     /// The summary of a function, once it was walked.
@@ -80,16 +63,13 @@ impl Notes<'_> {
         if self.reads.summaries.last() != Some(&id) {
             self.reads.summaries.push(id);
         }
-        let found = self.here.summaries.get(&id).or_else(|| self.known.learnt.summaries.get(&id));
-        found.map(|(summary, _)| Arc::clone(summary))
+        self.learnt.summaries.get(&id).map(|(summary, _)| Arc::clone(summary))
     }
 
     /// What a class keeps under an attribute.
     pub(crate) fn attribute(&mut self, class: ClassId, name: &str) -> Option<Value> {
         let key = (class, CompactString::from(name));
-        let found = self.here.attributes.get(&key);
-        let found = found.or_else(|| self.known.learnt.attributes.get(&key));
-        let value = found.map(|(value, _)| value.clone());
+        let value = self.learnt.attributes.get(&key).map(|(value, _)| value.clone());
         self.reads.attributes.push(key);
         value
     }
@@ -97,49 +77,37 @@ impl Notes<'_> {
     /// The final value of a name of a function around this one.
     pub(crate) fn outer(&mut self, around: FunctionId, name: &str) -> Option<&Value> {
         self.reads.outer = true;
-        let names = self.here.outer.get(&around).or_else(|| self.known.learnt.outer.get(&around));
-        names.and_then(|(names, _)| names.get(name)).map(|binding| &binding.value)
+        let (names, _) = self.learnt.outer.get(&around)?;
+        names.get(name).map(|binding| &binding.value)
     }
 
     /// Remembers what a class keeps under an attribute, beside what is known of it.
     pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &str, value: Value) {
-        let stamp = Stamp { round: self.known.round, by: self.id };
+        let now = self.learnt.now;
         let key = (class, CompactString::from(name));
-        if let Some((kept, when)) = self.here.attributes.get_mut(&key) {
-            let joined = join(kept, &value);
-            if *kept != joined {
-                (*kept, *when) = (joined, stamp);
-            }
-            return;
-        }
-        let value = match self.known.learnt.attributes.get(&key) {
-            Some((kept, _)) => {
+        match self.learnt.attributes.get_mut(&key) {
+            Some((kept, at)) => {
                 let joined = join(kept, &value);
-                if joined == *kept {
-                    return;
+                if *kept != joined {
+                    (*kept, *at) = (joined, now);
                 }
-                joined
             }
-            None => value,
-        };
-        self.here.attributes.insert(key, (value, stamp));
+            None => {
+                self.learnt.attributes.insert(key, (value, now));
+            }
+        }
     }
 
     /// Ends a walk: what others may read of it.
     pub(crate) fn finish(self, summary: Summary, names: Names) -> Reads {
-        let round = self.known.round;
-        let is_news = self
-            .known
-            .learnt
-            .summaries
-            .get(&self.id)
-            .is_none_or(|(known, _)| **known != summary);
-        if is_news {
-            let stamp = Stamp { round, by: self.id };
-            self.here.summaries.insert(self.id, (Arc::new(summary), stamp));
+        let Learnt { summaries, outer, parents, now, .. } = self.learnt;
+        if summaries.get(&self.id).is_none_or(|(known, _)| **known != summary) {
+            summaries.insert(self.id, (Arc::new(summary), *now));
         }
-        if self.known.parents.contains(&self.id) {
-            self.here.outer.insert(self.id, (names, round));
+        if parents.contains(&self.id)
+            && outer.get(&self.id).is_none_or(|(known, _)| *known != names)
+        {
+            outer.insert(self.id, (names, *now));
         }
         self.reads
     }
@@ -147,35 +115,43 @@ impl Notes<'_> {
 
 /// All walks.
 pub(crate) struct Rounds<'a> {
-    known: Known,
-    /// By file, in the order of the functions' numbers.
-    walked: Vec<Vec<Walked<'a>>>,
+    learnt: Learnt,
+    /// Every function after those of the files that its own file imports.
+    order: Vec<FunctionId>,
+    /// By the functions' numbers.
+    walked: Vec<Option<Walked<'a>>>,
 }
 
 impl<'a> Rounds<'a> {
     pub(crate) fn new(index: &Index<'a>, modes: FxHashMap<FunctionId, Mode>) -> Rounds<'a> {
-        let parents = index.functions.iter().filter_map(|function| function.parent).collect();
-        let known = Known { learnt: Learnt::default(), modes, parents, round: 0 };
-        Rounds { known, walked: index.files.iter().map(|_| Vec::new()).collect() }
+        let learnt = Learnt {
+            summaries: FxHashMap::default(),
+            attributes: FxHashMap::default(),
+            outer: FxHashMap::default(),
+            modes,
+            parents: index.functions.iter().filter_map(|function| function.parent).collect(),
+            now: 0,
+        };
+        let order =
+            index.imported_first().into_iter().flat_map(|file| index.functions_of(file)).collect();
+        Rounds { learnt, order, walked: index.functions.iter().map(|_| None).collect() }
     }
 
     /// Walks what has not been walked, or read what has changed since; returns how many.
     pub(crate) fn walk(&mut self, index: &Index<'a>) -> usize {
-        self.known.round += 1;
-        let known = &self.known;
-        let walked = std::mem::take(&mut self.walked);
-        let done: Vec<(Vec<Walked<'a>>, Learnt, usize)> = walked
-            .into_par_iter()
-            .enumerate()
-            .map(|(file, walked)| {
-                walk_file(index, known, FileId(u32::try_from(file).unwrap_or(u32::MAX)), walked)
-            })
-            .collect();
         let mut count = 0;
-        for (walked, learnt, again) in done {
-            count += again;
-            self.walked.push(walked);
-            self.known.learnt.merge(learnt);
+        for id in &self.order {
+            let Some(last) = self.walked.get_mut(id.0 as usize) else { continue };
+            if last.as_ref().is_some_and(|last| !is_stale(index, &self.learnt, *id, last)) {
+                continue;
+            }
+            count += 1;
+            self.learnt.now += 1;
+            let at = self.learnt.now;
+            let notes = Notes { learnt: &mut self.learnt, reads: Reads::default(), id: *id };
+            let mode = notes.mode();
+            let (facts, reads) = walk_function(index, notes, *id);
+            *last = Some(Walked { facts, reads, at, mode });
         }
         count
     }
@@ -183,12 +159,11 @@ impl<'a> Rounds<'a> {
     /// Takes new modes over, and takes attributes that were learnt under recording for perhaps
     /// attached: they may be stored under `no_grad` only.
     pub(crate) fn settle_modes(&mut self, modes: FxHashMap<FunctionId, Mode>) {
-        self.known.modes = modes;
-        let stamp = Stamp { round: self.known.round, by: NOBODY };
-        for (value, when) in self.known.learnt.attributes.values_mut() {
+        self.learnt.modes = modes;
+        self.learnt.now += 1;
+        for (value, at) in self.learnt.attributes.values_mut() {
             if value.graph == Graph::Yes {
-                value.graph = Graph::Maybe;
-                *when = stamp;
+                (value.graph, *at) = (Graph::Maybe, self.learnt.now);
             }
         }
     }
@@ -200,11 +175,12 @@ impl<'a> Rounds<'a> {
 
     /// Facts, summaries and modes, when all is done.
     pub(crate) fn finish(self) -> Outcome<'a> {
-        let summaries = self.known.learnt.summaries.into_iter();
+        let summaries = self.learnt.summaries.into_iter();
+        let facts = self.walked.into_iter();
         (
-            self.walked.into_iter().flatten().map(|walked| walked.facts).collect(),
+            facts.map(|walked| walked.map(|walked| walked.facts).unwrap_or_default()).collect(),
             summaries.map(|(id, (summary, _))| (id, summary)).collect(),
-            self.known.modes,
+            self.learnt.modes,
         )
     }
 }
@@ -213,85 +189,23 @@ impl<'a> Rounds<'a> {
 pub(crate) type Outcome<'a> =
     (Vec<Facts<'a>>, FxHashMap<FunctionId, Arc<Summary>>, FxHashMap<FunctionId, Mode>);
 
-fn walk_file<'a>(
-    index: &Index<'a>,
-    known: &Known,
-    file: FileId,
-    mut walked: Vec<Walked<'a>>,
-) -> (Vec<Walked<'a>>, Learnt, usize) {
-    let mut here = Learnt::default();
-    let mut count = 0;
-    for (position, id) in index.functions_of(file).enumerate() {
-        if walked.get(position).is_some_and(|last| !is_stale(index, known, &here, id, last)) {
-            continue;
-        }
-        count += 1;
-        let notes = Notes { known, here: &mut here, reads: Reads::default(), id };
-        let (facts, reads) = walk_function(index, notes, id);
-        let mode = known.modes.get(&id).copied().unwrap_or_default();
-        let walk = Walked { facts, reads, round: known.round, mode };
-        match walked.get_mut(position) {
-            Some(last) => *last = walk,
-            None => walked.push(walk),
-        }
-    }
-    (walked, here, count)
-}
-
 /// Whether something that a walk read has changed since.
-fn is_stale(
-    index: &Index<'_>,
-    known: &Known,
-    here: &Learnt,
-    id: FunctionId,
-    last: &Walked<'_>,
-) -> bool {
-    let mode = known.modes.get(&id).copied().unwrap_or_default();
+fn is_stale(index: &Index<'_>, learnt: &Learnt, id: FunctionId, last: &Walked<'_>) -> bool {
+    let mode = learnt.modes.get(&id).copied().unwrap_or_default();
     let records = |mode| matches!(mode, Mode::Inherited | Mode::On);
     if mode != last.mode && !(records(mode) && records(last.mode)) {
         return true;
     }
-    let file = index.function(id).map(|function| function.file);
-    let is_news = |stamp: &Stamp| {
-        let seen = stamp.by == id
-            || stamp.by < id
-                && index.function(stamp.by).is_some_and(|by| Some(by.file) == file);
-        stamp.round > last.round || stamp.round == last.round && !seen
-    };
-    let summary_is_news = |read: &FunctionId| {
-        let found = here.summaries.get(read).or_else(|| known.learnt.summaries.get(read));
-        found.is_some_and(|(_, stamp)| is_news(stamp))
-    };
+    let summary_is_news =
+        |read: &FunctionId| learnt.summaries.get(read).is_some_and(|(_, at)| *at > last.at);
     let attribute_is_news = |read: &(ClassId, CompactString)| {
-        let found = here.attributes.get(read).or_else(|| known.learnt.attributes.get(read));
-        found.is_some_and(|(_, stamp)| is_news(stamp))
+        learnt.attributes.get(read).is_some_and(|(_, at)| *at > last.at)
     };
     let outer_is_news = || {
         let around = index.function(id).and_then(|function| function.parent);
-        let names = around.and_then(|around| here.outer.get(&around));
-        names.is_some_and(|(_, round)| *round > last.round)
+        around.and_then(|around| learnt.outer.get(&around)).is_some_and(|(_, at)| *at > last.at)
     };
     last.reads.summaries.iter().any(summary_is_news)
         || last.reads.attributes.iter().any(attribute_is_news)
         || last.reads.outer && outer_is_news()
-}
-
-impl Learnt {
-    fn merge(&mut self, other: Learnt) {
-        self.summaries.extend(other.summaries);
-        self.outer.extend(other.outer);
-        for (key, (value, stamp)) in other.attributes {
-            match self.attributes.get_mut(&key) {
-                Some((kept, when)) if when.round == stamp.round => {
-                    // Two files wrote it in one round: neither saw the other's.
-                    *kept = join(kept, &value);
-                    when.by = NOBODY;
-                }
-                Some(kept) => *kept = (value, stamp),
-                None => {
-                    self.attributes.insert(key, (value, stamp));
-                }
-            }
-        }
-    }
 }

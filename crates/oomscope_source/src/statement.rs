@@ -9,7 +9,8 @@ use ruff_text_size::Ranged;
 use crate::environment::Binding;
 use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
 use crate::imports::{dotted, last_part};
-use crate::search::called_name;
+use crate::index::for_each_block;
+use crate::search::{called_name, yields};
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
@@ -142,6 +143,7 @@ impl<'a> Walker<'a, '_> {
             }
             Stmt::Assert(s) => {
                 self.evaluate(&s.test);
+                self.learn_from_assertion(&s.test);
             }
             Stmt::Global(s) => {
                 self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
@@ -150,6 +152,22 @@ impl<'a> Walker<'a, '_> {
                 self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
             }
             _ => {}
+        }
+    }
+
+    /// `assert isinstance(x, torch.Tensor)`.
+    fn learn_from_assertion(&mut self, test: &Expr) {
+        let Expr::Call(call) = test else { return };
+        let [Expr::Name(name), kind] = &*call.arguments.args else { return };
+        let is_tensor = matches!(kind, Expr::Name(n) if n.id.as_str() == "Tensor")
+            || matches!(kind, Expr::Attribute(a) if a.attr.as_str() == "Tensor");
+        if is_tensor
+            && matches!(&*call.func, Expr::Name(f) if f.id.as_str() == "isinstance")
+            && let Some(mut binding) = self.names.lookup(name.id.as_str()).cloned()
+            && matches!(binding.value.kind, Kind::Unknown)
+        {
+            binding.value.kind = Kind::Tensor;
+            self.names.bind(name.id.as_str(), binding);
         }
     }
 
@@ -249,6 +267,11 @@ impl<'a> Walker<'a, '_> {
         let outer = self.mode;
         for item in &s.items {
             let value = self.evaluate(&item.context_expr);
+            if let Expr::Call(call) = &item.context_expr
+                && called_name(call) == "autocast"
+            {
+                self.facts.autocasts.push(s.range());
+            }
             if let Some(mode) = self.grad_mode_of(&item.context_expr) {
                 self.mode = mode;
             }
@@ -306,7 +329,11 @@ impl<'a> Walker<'a, '_> {
                 Some(if sure { Mode::Off } else { Mode::Unknown })
             }
             wrapper if wrapper.split('_').any(|word| word == "grad") => Some(Mode::Unknown),
-            _ => None,
+            name => {
+                let manager = self.index.function_named(self.file, name)?;
+                let body = self.index.function(manager)?.body;
+                yields_without_grad(body, 0).then_some(Mode::Off)
+            }
         }
     }
 
@@ -458,8 +485,13 @@ impl<'a> Walker<'a, '_> {
         if matches!(value.kind, Kind::Tuple(_)) {
             return value.element(Some(number));
         }
-        if dotted(element).is_some_and(|name| torch_api::names_a_number(&name)) {
-            return Value::plain();
+        if let Some(name) = dotted(element) {
+            if torch_api::names_a_number(&name) {
+                return Value::plain();
+            }
+            if torch_api::names_a_record(&name) {
+                return Value { latent: Bits::default(), ..Value::default() };
+            }
         }
         let mut part = value.element(None);
         if !part.latent.is_empty() && self.facts.graphs.len() < 40 {
@@ -532,13 +564,13 @@ impl<'a> Walker<'a, '_> {
                 .index
                 .function_named(self.file, name)
                 .and_then(|id| self.index.function(id))
-                .is_some_and(|function| function.is_generator)
+                .is_some_and(|function| function.is_generator())
     }
 }
 
 /// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
 /// whether the body sees a tensor.
-fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
+pub(crate) fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
     match test {
         Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
             tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
@@ -559,4 +591,22 @@ fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
         }
         _ => None,
     }
+}
+
+/// Whether a context manager's body runs under `no_grad`.
+fn yields_without_grad(body: &[Stmt], depth: usize) -> bool {
+    depth < 8
+        && body.iter().any(|stmt| {
+            if let Stmt::With(with) = stmt
+                && with.items.iter().any(|item| {
+                    matches!(&item.context_expr, Expr::Call(call)
+                        if torch_api::switches_grad_off(called_name(call)))
+                })
+            {
+                return yields(&with.body);
+            }
+            let mut found = false;
+            for_each_block(stmt, &mut |block| found |= yields_without_grad(block, depth + 1));
+            found
+        })
 }

@@ -4,7 +4,7 @@ use ruff_python_ast::{Expr, ExprCall, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::environment::Binding;
-use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
+use crate::facts::{Kept, Owner, Piece, Store, StoreKind, TensorKey};
 use crate::imports::dotted;
 use crate::search::{called_name, each_expr};
 use crate::torch_api;
@@ -94,7 +94,10 @@ impl<'a> Walker<'a, '_> {
         match target {
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);
-                self.evaluate(&subscript.slice);
+                let key = self.evaluate(&subscript.slice);
+                if matches!(base.kind, Kind::Dict) {
+                    self.note_key(&subscript.value, &subscript.slice, key);
+                }
                 if !matches!(base.kind, Kind::List | Kind::Dict) {
                     // Writing into a tensor copies: nothing is kept but the graph, if any.
                     if matches!(base.kind, Kind::Tensor) && value.is_attached() {
@@ -119,7 +122,7 @@ impl<'a> Walker<'a, '_> {
                         self.facts.clears_grads = true;
                         return;
                     }
-                    "requires_grad" if self.is_network(&owner) => {
+                    "requires_grad" if self.is_network(&owner) && path != "self.requires_grad" => {
                         self.facts.inert_freezes.push(range);
                         return;
                     }
@@ -170,8 +173,25 @@ impl<'a> Walker<'a, '_> {
             if !matches!(known.kind, Kind::List) {
                 return;
             }
+            self.note_key(base, expr, value.clone());
+        }
+        if let Expr::Subscript(subscript) = receiver
+            && !matches!(&*subscript.slice, Expr::StringLiteral(_) | Expr::NumberLiteral(_))
+            && matches!(self.evaluate_quietly(&subscript.value).kind, Kind::Dict)
+        {
+            let key = self.evaluate_quietly(&subscript.slice);
+            self.note_key(&subscript.value, &subscript.slice, key);
         }
         self.record_store(StoreKind::Append, base, expr, &value, call.range());
+    }
+
+    /// Remembers a key that is a tensor, or may be one by what callers give.
+    fn note_key(&mut self, container: &'a Expr, key: &'a Expr, value: Value) {
+        let may_be = matches!(value.kind, Kind::Tensor)
+            || matches!(value.kind, Kind::Unknown) && !value.params.is_empty();
+        if may_be && key.is_name_expr() {
+            self.facts.tensor_keys.push(TensorKey { container, key, value });
+        }
     }
 
     /// `x.clear()`, `del x[:]`.

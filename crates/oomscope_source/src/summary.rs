@@ -51,7 +51,12 @@ impl<'a> Walker<'a, '_> {
                 self.consume(&value, false);
             }
         }
-        let Some(returns) = &summary.returns else { return Value::plain() };
+        let Some(returns) = &summary.returns else {
+            if self.index.function(id).is_some_and(|function| function.is_abstract()) {
+                return self.unknown_result(call, callee, arguments);
+            }
+            return Value::plain();
+        };
         let fresh =
             if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
         if summary.returns_freed {
@@ -73,7 +78,7 @@ impl<'a> Walker<'a, '_> {
     ) -> Vec<Value> {
         let Some(function) = self.index.function(id) else { return Vec::new() };
         let Some(parameters) = function.parameters else { return Vec::new() };
-        let names: Vec<&str> = function.numbered_parameters().map(|p| p.name.as_str()).collect();
+        let names = &function.parameter_names;
         let mut values = vec![Value::plain(); names.len()];
         let positional = call.arguments.args.len();
         let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {
@@ -164,6 +169,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         kind: returns.kind.clone(),
         graph: returns.graph,
         host: returns.host,
+        device: returns.device,
         scalar: returns.scalar,
         small: returns.small,
         output: returns.output,

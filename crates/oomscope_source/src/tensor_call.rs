@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
+use crate::placement::{Placement, device_keyword, device_named_by, moved_to};
 use crate::torch_api as api;
 use crate::training_call::asks_no_reduction;
 use crate::value::{Graph, Kind, Value, combine};
@@ -55,8 +56,11 @@ impl<'a> Walker<'a, '_> {
             if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return None;
             }
-            let criterion = name.ends_with("Loss");
-            return Some(Value::of_kind(if criterion { Kind::Criterion } else { Kind::Module }));
+            return Some(Value::of_kind(match name {
+                loss if loss.ends_with("Loss") => Kind::Criterion,
+                layer if api::WITHOUT_PARAMETERS.contains(&layer) => Kind::Transform,
+                _ => Kind::Module,
+            }));
         }
         if path.starts_with("torchvision.models.")
             || matches!(
@@ -87,7 +91,13 @@ impl<'a> Walker<'a, '_> {
         }
         if path.starts_with("torch.") {
             if api::CREATES.contains(&name) {
-                return Some(Value { small: name == "multinomial", ..Value::detached() });
+                let device = device_keyword(call).and_then(device_named_by);
+                return Some(Value {
+                    small: name == "multinomial",
+                    device: device == Some(Placement::Device),
+                    host: device == Some(Placement::Host),
+                    ..Value::detached()
+                });
             }
             if api::NOT_DIFFERENTIABLE.contains(&name) {
                 return Some(Value { small: true, ..Value::detached() });
@@ -168,17 +178,16 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if name == "cpu" {
-            return Some(Value { host: true, ..receiver.derived() });
+            return Some(Value { host: true, device: false, ..receiver.derived() });
         }
         if matches!(name, "cuda") {
-            return Some(Value { host: false, ..receiver.derived() });
+            return Some(Value { host: false, device: true, ..receiver.derived() });
         }
         if name == "to" {
-            let cpu = arguments.iter().any(|(expr, _)| {
-                matches!(expr, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
-            });
+            let to = moved_to(call);
             return Some(Value {
-                host: receiver.host || cpu,
+                host: to == Some(Placement::Host) || receiver.host && to.is_none(),
+                device: to == Some(Placement::Device) || receiver.device && to.is_none(),
                 scalar: receiver.scalar,
                 ..receiver.derived()
             });
@@ -214,6 +223,7 @@ impl<'a> Walker<'a, '_> {
                 combine(all.into_iter())
             };
             value.host = receiver.host;
+            value.device = receiver.device && !receiver.host;
             value.small = receiver.small;
             value.scalar = keeps_shape && receiver.scalar;
             if matches!(name, "chunk" | "split" | "unbind") {

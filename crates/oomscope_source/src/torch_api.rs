@@ -152,6 +152,31 @@ pub(crate) const PASSES: &[&str] = &[
 /// Reductions: one number unless a dimension is given.
 pub(crate) const REDUCES: &[&str] = &["mean", "sum", "min", "max", "prod", "logsumexp", "norm"];
 
+/// Layers of `torch.nn` that have no parameters.
+pub(crate) const WITHOUT_PARAMETERS: &[&str] = &[
+    "CosineSimilarity",
+    "PairwiseDistance",
+    "Softmax",
+    "LogSoftmax",
+    "Sigmoid",
+    "Tanh",
+    "ReLU",
+    "GELU",
+    "SiLU",
+    "Dropout",
+    "Flatten",
+    "Upsample",
+    "AvgPool1d",
+    "AvgPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "AdaptiveAvgPool2d",
+    "Unfold",
+    "Fold",
+    "PixelShuffle",
+    "ReflectionPad2d",
+];
+
 /// Functions under `torch.` that make new tensors without a graph.
 pub(crate) const CREATES: &[&str] = &[
     "tensor",
@@ -321,7 +346,7 @@ pub(crate) fn names_a_criterion(name: &str) -> bool {
         .find_map(|end| lower.strip_suffix(end))
         .unwrap_or(&lower);
     let is_number = [
-        "eval", "val", "valid", "test", "train", "avg", "average", "mean", "print", "log", "plot",
+        "eval", "evaluate", "val", "valid", "test", "train", "avg", "average", "mean", "print", "log", "plot",
         "update", "record", "reduce", "running", "total", "epoch", "append", "load", "save",
         "get_lr", "display", "report",
     ];
@@ -354,6 +379,14 @@ pub(crate) fn names_a_number(name: &str) -> bool {
                 | "time"
                 | "bs"
         )
+    })
+}
+
+/// Names of what a function returns beside its result: records of it, not tensors.
+pub(crate) fn names_a_record(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.split('_').any(|word| {
+        matches!(word, "log" | "logs" | "logging" | "info" | "infos" | "stat" | "meta" | "cfg")
     })
 }
 

@@ -44,8 +44,12 @@ fn rules(text: &str) -> Result<CategoryRules, Wrong> {
         .map_err(|error| (error.span().map(|span| span.start), error.message().to_owned()))?;
     let mut rules = Vec::new();
     for (key, value) in file.get_ref() {
+        // The settings of `oomscope check`.
+        if key.get_ref() == "check" {
+            continue;
+        }
         if key.get_ref() != "categories" {
-            let what = format!("unknown key `{}`; known: `categories`", key.get_ref());
+            let what = format!("unknown key `{}`; known: `categories`, `check`", key.get_ref());
             return Err((Some(key.span().start), what));
         }
         let DeValue::Table(categories) = value.get_ref() else {

@@ -22,6 +22,7 @@ mod intermediates;
 mod loading;
 mod precision;
 mod references;
+pub(crate) mod tool;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,8 @@ pub struct Rule {
 /// A family of rules, by what they are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
+    /// What the tool says of its own comments (OOM00x).
+    Tool,
     /// Autograd graphs that outlive their step (OOM1xx).
     GraphRetention,
     /// Gradients: cleared when, retained why (OOM2xx).
@@ -77,7 +80,8 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of their ids.
-    pub const ALL: [Group; 14] = [
+    pub const ALL: [Group; 15] = [
+        Group::Tool,
         Group::GraphRetention,
         Group::Gradients,
         Group::Evaluation,
@@ -97,6 +101,7 @@ impl Group {
     /// Its name on the command line: `graph-retention`.
     pub fn name(self) -> &'static str {
         match self {
+            Group::Tool => "tool",
             Group::GraphRetention => "graph-retention",
             Group::Gradients => "gradients",
             Group::Evaluation => "evaluation",
@@ -117,6 +122,7 @@ impl Group {
     /// Its rules, by id.
     pub fn rules(self) -> &'static [Rule] {
         match self {
+            Group::Tool => tool::RULES,
             Group::GraphRetention => graph::RULES,
             Group::Gradients => gradients::RULES,
             Group::Evaluation => evaluation::RULES,

@@ -2,4 +2,8 @@
 
 use crate::rules::Rule;
 
-pub(super) static RULES: &[Rule] = &[];
+mod each_step;
+mod empty_cache_per_step;
+mod gc_collect_per_step;
+
+pub(super) static RULES: &[Rule] = &[empty_cache_per_step::RULE, gc_collect_per_step::RULE];

@@ -1,11 +1,13 @@
 //! OOM301: evaluation calls the model while autograd records.
 
 use oomscope_model::{Cause, Finding, Fix, FixSafety, GradMode, Held, Severity};
+use ruff_python_ast::Expr;
 use ruff_text_size::TextRange;
 
 use crate::callers::CallSite;
 use crate::edit::{decorator, fix};
 use crate::facts::{Facts, Mode, ModelCall};
+use crate::imports::dotted;
 use crate::index::{FileId, Function, FunctionId};
 use crate::parse::Parsed;
 use crate::project::{Project, feeds_backward};
@@ -29,6 +31,8 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         if project.is_unit_test(function)
+            || facts.model_calls.is_empty() && !facts.calls_eval
+            || project.is_of_another_framework(function)
             || project.grad_mode(id) == GradMode::Off
             || facts.wants_grad
             || is_part_of_a_module(project, function, facts)
@@ -57,10 +61,16 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &Facts<'_>) -> bool {
     let member = function.class.is_some_and(|class| project.index.is_module_class(class));
     let loops = facts.model_calls.iter().any(|call| !call.criterion && call.in_loop.is_some());
-    let decodes =
-        ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
-            && loops;
+    let runs_itself = facts.calls.iter().any(|call| {
+        call.in_loop.is_some()
+            && matches!(&*call.call.func, Expr::Name(n) if n.id.as_str() == "self")
+            || dotted(&call.call.func).is_some_and(|path| path == "self.forward")
+    });
+    let decodes = loops
+        && (matches!(function.name, "generate" | "predict" | "evaluate")
+            || function.name.starts_with("generate") && runs_itself);
     member && !decodes
+        || function.name == "forward"
         || feeds_backward(function, facts) && !(facts.calls_eval && loops)
         || function.name == "__init__"
 }
@@ -95,11 +105,21 @@ fn evidence_of_evaluation(function: &Function<'_>, facts: &Facts<'_>) -> bool {
             .loops_around(call.in_loop)
             .any(|(_, around)| around.over_data || function.name.starts_with("generate"))
     });
-    let evaluates_by_call =
-        facts.calls_eval && (!facts.calls_train || torch_api::names_an_evaluation(function.name));
+    let named = torch_api::names_an_evaluation(function.name);
+    let evaluates_by_call = facts.calls_eval && (!facts.calls_train || named) && !builds(function);
     // Who returns what the model says hands the decision to the caller.
     let only_returns = facts.returned.0 != 0 && !looped && !facts.calls_eval;
     (evaluates_by_call || looped) && !only_returns
+}
+
+/// A network that is made and tried out once.
+fn builds(function: &Function<'_>) -> bool {
+    let first = function.name.trim_matches('_').split('_').next().unwrap_or_default();
+    matches!(
+        first,
+        "get" | "build" | "make" | "create" | "load" | "init" | "setup" | "export" | "convert"
+            | "configure" | "prepare"
+    )
 }
 
 /// A loop over validation data in a function that also trains, or in a script.
@@ -151,7 +171,11 @@ fn report_recorded(
     if place != id {
         path.extend(step(project, place, range, "every subclass is run from here".to_owned()));
     }
-    let benchmark = project.is_benchmark(function);
+    // One forward at the end of a script saves activations for a moment.
+    let passing = call.in_loop.is_none()
+        && !torch_api::names_an_evaluation(function.name)
+        && !project.repeated.contains_key(&id);
+    let benchmark = passing || project.is_benchmark(function);
     let name = if function.parent.is_some() { function.qualified.as_str() } else { "this script" };
     let finding = Report {
         function: place,

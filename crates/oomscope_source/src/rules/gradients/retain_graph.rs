@@ -5,7 +5,7 @@ use ruff_python_ast::Expr;
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::edit::{fix, remove_argument};
-use crate::facts::{Backward, Facts};
+use crate::facts::{Backward, Facts, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
@@ -81,8 +81,10 @@ fn stale_part(facts: &Facts<'_>, backward: &Backward<'_>) -> Option<TextRange> {
         return None;
     }
     let graphs = certain_graphs(facts, backward.value.may);
-    let latent = facts.latents;
-    let mut before = graphs.iter().filter(|number| !latent.contains(*number));
+    // Elements of a list have a graph each.
+    let kept = facts.stores.iter().filter(|store| store.kind != StoreKind::Accumulate);
+    let apart = kept.fold(facts.latents, |all, store| all.union(store.value.may));
+    let mut before = graphs.iter().filter(|number| !apart.contains(*number));
     before.find_map(|number| {
         let made = facts.graphs.get(number)?;
         (made.end() <= around.range.start()).then_some(*made)

@@ -107,8 +107,10 @@ fn protocol(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> O
             _ => None,
         };
     }
-    (!project.index.is_module_class(class_id) && tracks(project, class))
-        .then_some(Protocol::Tracker)
+    // Calls of that name may be its calls: `graph-in-meter` follows those that it can resolve.
+    let is_called_somewhere = project.calls_named(&[name]).any(|site| site.id != id);
+    let speaks = !is_called_somewhere && !project.index.is_module_class(class_id);
+    (speaks && tracks(project, class)).then_some(Protocol::Tracker)
 }
 
 fn is_metric_base(base: &str) -> bool {
@@ -189,11 +191,18 @@ fn may_carry(
             store.kind == StoreKind::Accumulate
                 && piece.value.may.iter().any(|graph| runs_network(facts, graph))
         }
-        Protocol::Handler => piece.value.output && given(&|name| name == "engine"),
+        Protocol::Handler => {
+            piece.value.output && given(&|name| name == "engine") && !takes_numbers(store)
+        }
         Protocol::Tracker => {
             given(&|name| name.split('_').any(|word| matches!(word, "loss" | "losses")))
         }
     }
+}
+
+/// A handler that logs losses gets them as numbers from its transform.
+fn takes_numbers(store: &Store<'_>) -> bool {
+    store.target_name.contains("loss") || store.target_name.contains("metric")
 }
 
 /// What a network is compared with; it carries no graph.

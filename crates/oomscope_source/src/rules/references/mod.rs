@@ -1,8 +1,13 @@
-//! Rules on references, caches, hooks, exceptions and cycles.
+//! Rules on references that hold tensors: exceptions, hooks, caches, cycles.
 
 use crate::rules::Rule;
 
+mod ctx_stores_tensor;
 mod hook_keeps_outputs;
+mod hook_never_removed;
+mod hook_stores_activation;
+mod oom_retry_in_except;
+mod tensor_as_key;
 mod tensor_cache;
 mod tensors_in_exception;
 
@@ -10,4 +15,9 @@ pub(super) static RULES: &[Rule] = &[
     tensors_in_exception::RULE,
     hook_keeps_outputs::RULE,
     tensor_cache::RULE,
+    oom_retry_in_except::RULE,
+    tensor_as_key::RULE,
+    hook_never_removed::RULE,
+    hook_stores_activation::RULE,
+    ctx_stores_tensor::RULE,
 ];

@@ -1,0 +1,85 @@
+//! OOM506: a tensor is the key of a dict or the member of a set, which keeps it alive.
+
+use oomscope_model::{Cause, Finding, Held, PathStep, Severity};
+use ruff_text_size::Ranged;
+
+use crate::facts::{Facts, TensorKey};
+use crate::imports::dotted;
+use crate::index::{FileId, Function, FunctionId};
+use crate::project::Project;
+use crate::report::{Report, report, short, step};
+use crate::rules::{Group, Rule};
+use crate::value::Kind;
+
+pub(crate) const RULE: Rule = Rule {
+    id: "OOM506",
+    name: "tensor-as-key",
+    group: Group::References,
+    cause: Cause::ReferencesHeld,
+    severity: Severity::Warning,
+    doc: include_str!("tensor_as_key.md"),
+    check,
+};
+
+fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
+    for (id, function, facts) in project.functions() {
+        if facts.tensor_keys.is_empty() || project.is_unit_test(function) {
+            continue;
+        }
+        for key in &facts.tensor_keys {
+            let Some(source) = source_of(project, id, function, facts, key) else { continue };
+            let Some(file) = project.index.file_of(id) else { continue };
+            let (name, container) = (short(file.slice(key.key)), short(file.slice(key.container)));
+            let mut path: Vec<PathStep> = source.into_iter().collect();
+            let keeps = format!("`{container}` keeps `{name}` itself, not its value");
+            path.extend(step(project, id, key.key.range(), keeps));
+            let finding = Report {
+                function: id,
+                range: key.container.range(),
+                severity: Severity::Warning,
+                held: Held::Tensors,
+                message: format!(
+                    "the tensor `{name}` is a key of `{container}`, which keeps it alive and finds \
+                     it by identity only"
+                ),
+                path,
+                fix: None,
+            };
+            report(project, &RULE, finding, findings);
+        }
+    }
+}
+
+/// Where the key is known to be a tensor: here, or at a call that gives it. None inside where the
+/// key's own line shows it; none where nothing does, or where the container dies with the call.
+fn source_of(
+    project: &Project<'_>,
+    id: FunctionId,
+    function: &Function<'_>,
+    facts: &Facts<'_>,
+    key: &TensorKey<'_>,
+) -> Option<Option<PathStep>> {
+    let container = dotted(key.container)?;
+    let outlives = container.contains('.')
+        || facts.containers.iter().any(|c| c.name == container && c.returned);
+    if !outlives || container.ends_with("state") {
+        return None; // optimizers key their states by parameter
+    }
+    if key.value.host || key.value.output {
+        return None;
+    }
+    if matches!(key.value.kind, Kind::Tensor) && key.value.params.is_empty() {
+        return Some(None);
+    }
+    let name = dotted(key.key)?;
+    let number = function.numbered_parameters().position(|p| p.name.as_str() == name)?;
+    let sites = project.sites.get(&id)?;
+    sites.iter().find_map(|site| {
+        let caller = project.facts.get(site.caller.0 as usize)?;
+        let call = caller.calls.iter().find(|c| c.call.range().start() == site.at)?;
+        let offset = usize::from(call.receiver.is_some() && function.class.is_some());
+        let (given, value) = call.arguments.get(number.checked_sub(offset)?)?;
+        matches!(value.kind, Kind::Tensor)
+            .then(|| step(project, site.caller, given.range(), "a tensor is given".to_owned()))
+    })
+}
