@@ -338,7 +338,8 @@ impl<'a> Walker<'a, '_> {
             return only.clone();
         }
         (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
-        (value.scalar, value.host, value.latent) = (false, false, Bits::default());
+        (value.scalar, value.host, value.device) = (false, false, false);
+        value.latent = Bits::default();
         if let Some(receiver) = &callee.receiver {
             value.containers = value.containers.union(receiver.containers);
             value.params = value.params.union(receiver.params);

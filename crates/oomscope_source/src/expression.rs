@@ -276,6 +276,7 @@ impl<'a> Walker<'a, '_> {
         value.must = value.must.union(stored.must);
         value.params = value.params.union(stored.params);
         value.output |= stored.output;
+        value.host |= stored.host;
         value.origin = value.origin.or(stored.origin);
         value.containers = value.containers.union(Bits::one(number)).union(stored.containers);
         value

@@ -174,6 +174,8 @@ pub(crate) struct Container {
     pub(crate) returned: bool,
     /// Emptied or reset inside a loop.
     pub(crate) cleared: bool,
+    /// Whether something was stored that is not on the host.
+    pub(crate) off_host: bool,
     /// Joint flags of what was stored.
     pub(crate) stored: Value,
 }
@@ -182,7 +184,6 @@ pub(crate) struct Container {
 #[derive(Clone, Debug)]
 pub(crate) struct ExceptBlock<'a> {
     pub(crate) range: TextRange,
-    pub(crate) name: Option<&'a str>,
     pub(crate) kind: Option<&'a Expr>,
     pub(crate) body: &'a [ruff_python_ast::Stmt],
     pub(crate) tried: &'a [ruff_python_ast::Stmt],

@@ -111,8 +111,8 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     let calls = calls_by_name(&facts);
     Project {
         index,
-        calls,
         facts,
+        calls,
         summaries,
         modes,
         sites,

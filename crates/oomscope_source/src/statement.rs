@@ -143,7 +143,6 @@ impl<'a> Walker<'a, '_> {
             }
             Stmt::Assert(s) => {
                 self.evaluate(&s.test);
-                self.learn_from_assertion(&s.test);
             }
             Stmt::Global(s) => {
                 self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
@@ -152,22 +151,6 @@ impl<'a> Walker<'a, '_> {
                 self.globals.extend(s.names.iter().map(ruff_python_ast::Identifier::as_str));
             }
             _ => {}
-        }
-    }
-
-    /// `assert isinstance(x, torch.Tensor)`.
-    fn learn_from_assertion(&mut self, test: &Expr) {
-        let Expr::Call(call) = test else { return };
-        let [Expr::Name(name), kind] = &*call.arguments.args else { return };
-        let is_tensor = matches!(kind, Expr::Name(n) if n.id.as_str() == "Tensor")
-            || matches!(kind, Expr::Attribute(a) if a.attr.as_str() == "Tensor");
-        if is_tensor
-            && matches!(&*call.func, Expr::Name(f) if f.id.as_str() == "isinstance")
-            && let Some(mut binding) = self.names.lookup(name.id.as_str()).cloned()
-            && matches!(binding.value.kind, Kind::Unknown)
-        {
-            binding.value.kind = Kind::Tensor;
-            self.names.bind(name.id.as_str(), binding);
         }
     }
 
@@ -348,7 +331,6 @@ impl<'a> Walker<'a, '_> {
             let ExceptHandler::ExceptHandler(handler) = handler;
             self.facts.excepts.push(ExceptBlock {
                 range: handler.range(),
-                name: handler.name.as_ref().map(ruff_python_ast::Identifier::as_str),
                 kind: handler.type_.as_deref(),
                 body: &handler.body,
                 tried: &s.body,

@@ -158,7 +158,7 @@ impl<'a> Walker<'a, '_> {
         let receiver = &*attribute.value;
         let stored = match attribute.attr.as_str() {
             "append" | "extend" | "appendleft" | "add" => arguments.first(),
-            "insert" => arguments.get(1),
+            "insert" if matches!(arguments, [(Expr::NumberLiteral(_), _), _]) => arguments.get(1),
             "pop" | "popleft" | "popitem" | "remove" => {
                 self.facts.emptied.push(last_name(container_base(receiver)));
                 return;
@@ -322,7 +322,9 @@ impl<'a> Walker<'a, '_> {
             outlives_loop |= kept.made_in != self.in_loop;
             kept.filled_in = kept.filled_in.max(self.in_loop);
             if kind != StoreKind::Attribute {
+                kept.off_host |= !value.host;
                 let stored = &mut kept.stored;
+                stored.host = !kept.off_host;
                 stored.graph = stored.graph.max(value.graph);
                 stored.may = stored.may.union(value.may);
                 stored.must = stored.must.union(value.must);

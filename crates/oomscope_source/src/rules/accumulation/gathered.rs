@@ -4,9 +4,10 @@
 use oomscope_model::PathStep;
 use ruff_python_ast::Expr;
 
-use crate::facts::{Facts, Mode, Owner, Piece, Store, StoreKind};
+use crate::facts::{Facts, Loop, Mode, Owner, Piece, Store, StoreKind};
 use crate::index::{Function, FunctionId};
 use crate::parse::Parsed;
+use crate::placement::moved_to;
 use crate::project::{Project, feeds_backward};
 use crate::report::{short, step};
 use crate::retention::{attached_graphs, repeated_steps};
@@ -19,7 +20,6 @@ pub(super) struct Gathered<'s, 'a> {
     pub(super) piece: &'s Piece<'a>,
     /// What makes it happen again and again.
     pub(super) again: Vec<PathStep>,
-    pub(super) endless: bool,
 }
 
 /// Every store of a function that gathers device tensors without a graph.
@@ -49,24 +49,27 @@ fn gathers<'s, 'a>(
     file: &Parsed,
     store: &'s Store<'a>,
 ) -> Option<Gathered<'s, 'a>> {
+    let says_small = store.target.split('.').next_back().is_some_and(is_small_word_in);
     let piece = store.pieces.iter().find(|piece| {
-        is_on_device(project, id, facts, store, piece)
+        !says_small
+            && is_on_device(project, id, facts, store, piece)
             && !names_a_small_value(file.slice(piece.expr))
+            && !is_placed(facts, piece.expr)
+            && !is_a_list_at_times(file, facts, piece.expr)
     })?;
     let container = store.container.and_then(|number| facts.containers.get(number));
     if container.is_some_and(|c| c.consumed || c.cleared) {
         return None;
     }
     let around = facts.loops_around(store.in_loop).find(|(number, this)| {
-        this.over_data
-            && !chunks_one_batch(&this.what)
+        goes_over_data(file, this)
             && (store.owner != Owner::Local
                 || container.is_none_or(|c| !facts.loop_within(c.made_in, *number)))
     });
     // Parts of one batch that are joined and handed back are not a data set.
     let handed_back = container.is_some_and(|c| c.returned) && store.owner == Owner::Local;
-    let over_loader = around
-        .is_some_and(|(_, this)| this.endless || this.what.to_ascii_lowercase().contains("loader"));
+    let over_loader =
+        around.is_some_and(|(_, this)| this.what.to_ascii_lowercase().contains("loader"));
     if handed_back && !over_loader && !project.evaluates(id) {
         return None;
     }
@@ -78,8 +81,7 @@ fn gathers<'s, 'a>(
         None if store.owner == Owner::Local => return None,
         None => repeated_steps(project, id)?,
     };
-    let endless = around.is_some_and(|(_, around)| around.endless);
-    Some(Gathered { store, piece, again, endless })
+    Some(Gathered { store, piece, again })
 }
 
 /// Whether a stored part is a tensor on the device: the output of a network, or a batch moved there.
@@ -98,11 +100,11 @@ fn is_on_device(
         project.modes.get(&id) == Some(&Mode::Off)
             || facts.grad_off.iter().any(|range| range.contains_range(store.range))
     };
+    let is_predicted = project.index.function(id).is_some_and(|f| f.name == "on_predict_batch_end");
     match value.graph {
-        Graph::No => value.output || value.device && store.owner != Owner::Local,
+        Graph::No => value.output || value.device && is_predicted,
         Graph::Maybe => {
-            (value.output || value.device && store.owner != Owner::Local) && is_off()
-                || is_proven_output(facts, store, piece) && is_off()
+            is_off() && (value.output && is_predicted || is_proven_output(facts, store, piece))
         }
         Graph::Yes => false,
     }
@@ -125,12 +127,16 @@ fn is_proven_output(facts: &Facts<'_>, store: &Store<'_>, piece: &Piece<'_>) -> 
         })
 }
 
-/// Losses, ids, labels and the like, by the name of what is stored.
+/// Losses, ids, labels and the like, by the names in what is stored.
 fn names_a_small_value(text: &str) -> bool {
-    let stem = text.split(['(', '[']).next().unwrap_or(text).to_ascii_lowercase();
-    let stem = stem.trim_end_matches(".detach").trim_end_matches(".mean").trim_end_matches(".sum");
-    let last = stem.rsplit('.').next().unwrap_or(stem);
-    last.split('_').any(|word| {
+    let text = text.strip_prefix("detach(").unwrap_or(text);
+    let stem = text.split(['(', '[', ')']).next().unwrap_or(text);
+    stem.split('.').any(is_small_word_in)
+}
+
+fn is_small_word_in(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.split('_').any(|word| {
         matches!(
             word,
             "loss"
@@ -158,15 +164,90 @@ fn names_a_small_value(text: &str) -> bool {
                 | "rewards"
                 | "score"
                 | "scores"
+                | "log"
+                | "logs"
+                | "y"
+                | "target"
+                | "targets"
+                | "gt"
+                | "true"
+                | "trues"
         )
-    }) || last.ends_with("loss")
+    }) || lower.ends_with("loss")
 }
 
-/// `range(0, x.shape[0], step)`, `range(batch_size)`: the parts of one tensor, which is there already.
-fn chunks_one_batch(what: &str) -> bool {
-    let Some((_, arguments)) = what.split_once("range(") else { return false };
-    let mut parts = arguments.split(',');
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next());
-    let stop = second.unwrap_or(first);
-    ["batch_size", "bsz", ".shape[", ".size("].iter().any(|part| stop.contains(part))
+/// Whether the storing line, or the assignment of the stored name, says where the value goes: some
+/// metric's device, or the host in one of two cases.
+fn is_placed(facts: &Facts<'_>, expr: &Expr) -> bool {
+    let places = |expr: &Expr| matches!(expr, Expr::Call(call) if moved_to(call).is_some());
+    let Expr::Name(name) = expr else { return places(expr) };
+    facts.assignments.iter().any(|assignment| {
+        matches!(assignment.target, Expr::Name(n) if n.id == name.id) && places(assignment.value)
+    })
+}
+
+/// Whether the same name is handed to `extend`, and no one joins the parts: a list of results, which
+/// may be arrays of the host.
+fn is_a_list_at_times(file: &Parsed, facts: &Facts<'_>, expr: &Expr) -> bool {
+    let Expr::Name(name) = expr else { return false };
+    facts.stores.iter().any(|store| {
+        store.kind == StoreKind::Append
+            && file.slice(&store.value_range) == name.id.as_str()
+            && file.slice(&store.range).contains(".extend(")
+            && store
+                .container
+                .is_none_or(|number| number >= 63 || !facts.read_as_tensors.contains(number))
+    })
+}
+
+/// Whether a loop goes over a data set: batches of a loader, or strides over a list. Time steps, the
+/// parts of one tensor and micro-batches are none.
+pub(super) fn goes_over_data(file: &Parsed, this: &Loop) -> bool {
+    let header = file.slice(&this.range).lines().next().unwrap_or_default().to_ascii_lowercase();
+    let what = this.what.to_ascii_lowercase();
+    if ["loader", "dataset"].iter().any(|word| what.contains(word)) {
+        return true;
+    }
+    let parts =
+        ["minibatch", "micro", ".split(", ".chunk(", ".shape[", ".size(", "timestep", "num_steps"];
+    if this.endless
+        || parts.iter().any(|part| header.contains(part))
+        || !header.trim_start().starts_with("for")
+    {
+        return false;
+    }
+    let strides = what.contains("range(0, len(");
+    let stop = what.split_once("range(").map(|(_, arguments)| {
+        let mut arguments = arguments.split(',');
+        let first = arguments.next().unwrap_or_default();
+        arguments.next().unwrap_or(first).to_owned()
+    });
+    match stop {
+        Some(_) if strides => true,
+        Some(stop) => {
+            ["batches", "num_samples", "n_samples"].iter().any(|word| stop.contains(word))
+        }
+        None => header.contains("batch") || names_a_data_set(&what),
+    }
+}
+
+/// `self.test_data`, `tqdm(sentences)`; not the items of one dict.
+fn names_a_data_set(what: &str) -> bool {
+    let is_mapping = [".items()", ".keys()", ".values()"].iter().any(|end| what.ends_with(end));
+    !is_mapping
+        && what.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+            matches!(
+                word,
+                "data"
+                    | "iter"
+                    | "iterator"
+                    | "iterable"
+                    | "batches"
+                    | "samples"
+                    | "sentences"
+                    | "documents"
+                    | "corpus"
+                    | "passages"
+            )
+        })
 }

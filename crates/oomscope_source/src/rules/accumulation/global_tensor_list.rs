@@ -4,7 +4,7 @@ use oomscope_model::{Cause, Finding, Severity};
 
 use super::gathered::gathered;
 use super::outputs_accumulated::report_gathered;
-use crate::facts::Owner;
+use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::rules::{Group, Rule};
@@ -24,7 +24,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         for gathered in gathered(project, id, function, facts) {
             let store = gathered.store;
             let is_emptied = project.emptied.contains(store.target_name.as_str());
-            if store.owner == Owner::Global && !is_emptied {
+            if store.owner == Owner::Global && store.kind == StoreKind::Append && !is_emptied {
                 report_gathered(project, &RULE, id, gathered, Severity::Error, findings);
             }
         }

@@ -26,10 +26,9 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let store = gathered.store;
             let emptied = project.emptied.contains(store.target_name.as_str());
             if store.owner == Owner::Local || emptied || store.owner == Owner::Parameter {
-                let severity = if store.owner == Owner::Object || gathered.endless {
-                    Severity::Error
-                } else {
-                    Severity::Warning
+                let severity = match store.owner {
+                    Owner::Object => Severity::Error,
+                    Owner::Local | Owner::Parameter | Owner::Global => Severity::Warning,
                 };
                 report_gathered(project, &RULE, id, gathered, severity, findings);
             }

@@ -1,50 +1,85 @@
 //! Whether a call runs in every step of training or of a walk over a data set: shared by the rules
 //! on emptying the cache and on collecting garbage.
 
+use oomscope_model::PathStep;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::facts::{Facts, Loop};
+use crate::index::Function;
 use crate::project::Project;
+use crate::report::{short, step};
 use crate::search::{Placed, called_name, each_call, statements_around};
 use crate::sites::Site;
 use crate::torch_api;
 
-/// The loop, as the text that it goes over and its range, of which every iteration runs the call.
-pub(super) fn step_loop<'p>(project: &Project<'_>, site: &Site<'p, '_>) -> Option<&'p Loop> {
-    let innermost = site.call.in_loop?;
-    let this = site.facts.loops.get(innermost)?;
+/// Why every step runs the call; none where it runs now and then.
+pub(super) fn step_around(project: &Project<'_>, site: &Site<'_, '_>) -> Option<PathStep> {
     if is_measurement(project, site) {
         return None;
     }
-    for placed in statements_around(site.function.body, site.call.call.range()) {
-        match placed.stmt {
-            _ if frees_a_network(&placed) => return None,
-            Stmt::Expr(_) | Stmt::With(_) => {}
-            Stmt::If(branch) => {
-                let file = project.index.file(site.function.file)?;
-                if !asks_for_device(file.slice(&*branch.test))
-                    || !contains(&branch.body, site.call.call.range())
-                {
-                    return None;
-                }
-            }
-            // Work that may be tried again frees before or after each try.
-            Stmt::Try(attempt) if attempt.handlers.is_empty() => {}
-            Stmt::For(_) | Stmt::While(_) if placed.stmt.range() == this.range => {
-                let body = match placed.stmt {
-                    Stmt::For(s) => &s.body,
-                    Stmt::While(s) => &s.body,
-                    _ => return None,
-                };
-                let target = match placed.stmt {
-                    Stmt::For(s) => project.index.file(site.function.file)?.slice(&*s.target),
-                    _ => "",
-                };
-                return is_step(site.facts, innermost, this, target, body).then_some(this);
-            }
-            _ => return None,
+    let Some(innermost) = site.call.in_loop else {
+        let what = format!("`{}` runs in every step", site.function.name);
+        let found = is_step_by_name(project, site.function) && is_unconditional(project, site);
+        return if found { step(project, site.id, site.function.range, what) } else { None };
+    };
+    let this = site.facts.loops.get(innermost)?;
+    let what = format!("every iteration over `{}`", short(&this.what));
+    is_in_step_loop(project, site, innermost, this)?
+        .then(|| step(project, site.id, this.range, what))?
+}
+
+/// The methods that frameworks call for each batch.
+fn is_step_by_name(project: &Project<'_>, function: &Function<'_>) -> bool {
+    let in_module = || function.class.is_some_and(|class| project.index.is_module_class(class));
+    matches!(function.name, "training_step" | "validation_step" | "test_step" | "train_step")
+        && function.class.is_some()
+        || function.name == "forward" && in_module()
+}
+
+fn is_unconditional(project: &Project<'_>, site: &Site<'_, '_>) -> bool {
+    let around = statements_around(site.function.body, site.call.call.range());
+    around.iter().all(|placed| passes(project, site, placed) == Some(true))
+}
+
+/// Whether a statement around the call lets every step through; none where that is not known.
+fn passes(project: &Project<'_>, site: &Site<'_, '_>, placed: &Placed<'_>) -> Option<bool> {
+    if frees_a_network(placed) {
+        return Some(false);
+    }
+    let at = site.call.call.range();
+    Some(match placed.stmt {
+        Stmt::Expr(_) | Stmt::With(_) => true,
+        Stmt::If(branch) => {
+            let file = project.index.file(site.function.file)?;
+            asks_for_device(file.slice(&*branch.test)) && contains(&branch.body, at)
         }
+        // Work that may be tried again frees before or after each try.
+        Stmt::Try(attempt) => attempt.handlers.is_empty(),
+        _ => false,
+    })
+}
+
+fn is_in_step_loop(
+    project: &Project<'_>,
+    site: &Site<'_, '_>,
+    innermost: usize,
+    this: &Loop,
+) -> Option<bool> {
+    let file = project.index.file(site.function.file)?;
+    for placed in statements_around(site.function.body, site.call.call.range()) {
+        if placed.stmt.range() != this.range {
+            if !passes(project, site, &placed)? {
+                return None;
+            }
+            continue;
+        }
+        let (target, body) = match placed.stmt {
+            Stmt::For(s) => (file.slice(&*s.target), &s.body),
+            Stmt::While(s) => ("", &s.body),
+            _ => return None,
+        };
+        return Some(is_step(site.facts, innermost, this, target, body));
     }
     None
 }

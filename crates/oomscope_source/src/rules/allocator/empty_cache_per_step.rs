@@ -3,7 +3,7 @@
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_text_size::Ranged;
 
-use super::each_step::step_loop;
+use super::each_step::step_around;
 use crate::edit::{fix, remove_statement};
 use crate::index::FileId;
 use crate::project::Project;
@@ -26,16 +26,11 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if !is_torch || !site.call.is_statement {
             continue;
         }
-        let Some(this) = step_loop(project, &site) else { continue };
+        let Some(around) = step_around(project, &site) else { continue };
         let Some(file) = project.index.file(site.function.file) else { continue };
         let range = site.call.call.range();
         let path = [
-            step(
-                project,
-                site.id,
-                this.range,
-                format!("every iteration over `{}`", short(&this.what)),
-            ),
+            Some(around),
             step(
                 project,
                 site.id,

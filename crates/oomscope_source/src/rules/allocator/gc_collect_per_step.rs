@@ -3,11 +3,11 @@
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_text_size::Ranged;
 
-use super::each_step::step_loop;
+use super::each_step::step_around;
 use crate::edit::{fix, remove_statement};
 use crate::index::FileId;
 use crate::project::Project;
-use crate::report::{Report, report, short, step};
+use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -26,11 +26,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if site.call.path.as_deref() != Some("gc.collect") || !site.call.is_statement {
             continue;
         }
-        let Some(this) = step_loop(project, &site) else { continue };
+        let Some(around) = step_around(project, &site) else { continue };
         let Some(file) = project.index.file(site.function.file) else { continue };
-        let what = format!("every iteration over `{}`", short(&this.what));
         let path = [
-            step(project, site.id, this.range, what),
+            Some(around),
             step(project, site.id, call.range(), "looks at every Python object".to_owned()),
         ];
         let edit = remove_statement(file, site.function.body, call.range());

@@ -41,7 +41,8 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
     let before = site.file.text.get(..end).unwrap_or_default().trim_end();
     let comma = if before.ends_with(',') { " " } else { ", " };
     let edit = Edit { start: end, end, text: format!("{comma}use_reentrant=False") };
-    let usable = !has_unpacked(call) || call.arguments.args.iter().any(|a| a.is_starred_expr());
+    let usable = !has_unpacked(call)
+        || call.arguments.args.iter().any(ruff_python_ast::Expr::is_starred_expr);
     let fix = usable.then(|| fix(FixSafety::Unsafe, "`use_reentrant=False`", vec![edit]));
     Some(Report { fix, ..site.found(project, (Severity::Note, Held::Activations), message, why) })
 }

@@ -3,6 +3,7 @@
 use oomscope_model::{Cause, Finding, Held, Severity};
 use ruff_python_ast::{Expr, ExprCall};
 
+use crate::facts::Mode;
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::Report;
@@ -35,8 +36,8 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
     let softmax = log_softmax(site.followed(table))?;
     let read_again = matches!(table, Expr::Name(name)
         if count_reads(site.function.body, name.id.as_str()) > 1);
-    // Row by row, the second tensor is small.
-    if read_again || site.call.in_loop.is_some() {
+    // Row by row, the second tensor is small; and a backward makes two of that size in any case.
+    if read_again || site.call.in_loop.is_some() || site.call.mode != Mode::Off {
         return None;
     }
     let names_tokens = |expr: &Expr| {
@@ -57,7 +58,7 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         "`{}` makes a second tensor of the logits' size, of which `gather` reads one number a row",
         site.short(softmax)
     );
-    let why = "`torch.logsumexp` gives the same from the logits that exist";
+    let why = "`torch.logsumexp`, row by row, gives the same from the logits that exist";
     Some(site.found(project, (Severity::Note, Held::Activations), message, why))
 }
 

@@ -40,7 +40,7 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         let axis =
             usize::try_from(integer(keyword(call, "dim").or(call.arguments.args.get(1))?)?).ok()?;
         let times = argument(call, 0, "repeats")?;
-        inserted.is_none() && own_length(site, times, &base)? == Some(axis)
+        inserted.is_none() && own_length(site, times, &base)? == axis
     } else {
         let mut counts = call.arguments.args.iter().enumerate();
         let (place, times) = counts.find(|(_, count)| integer(count) != Some(1))?;
@@ -51,8 +51,8 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         let length = own_length(site, times, &base)?;
         match inserted {
             // `x.unsqueeze(1).repeat(1, len(x), 1)`: a row for each pair of rows.
-            Some(axis) => place == axis && dimensions >= 3 && length.is_some(),
-            None => dimensions >= 2 && length == Some(place),
+            Some(axis) => place == axis && dimensions >= 3,
+            None => dimensions >= 2 && length == place,
         }
     };
     if !by_length || names_ids(&base) {
@@ -67,14 +67,14 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
     Some(site.found(project, (Severity::Warning, Held::Activations), message, why))
 }
 
-/// Which axis of `base` a count is the length of; `None` inside where the axis is not known.
-fn own_length<'a>(site: &Site<'_, 'a>, count: &'a Expr, base: &str) -> Option<Option<usize>> {
+/// Which axis of `base` a count is the length of.
+fn own_length<'a>(site: &Site<'_, 'a>, count: &'a Expr, base: &str) -> Option<usize> {
     if let Some(axis) = length_of(count, base) {
-        return Some(Some(axis));
+        return Some(axis);
     }
     let Expr::Name(name) = count else { return None };
     if let Some(value) = site.assigned(name.id.as_str(), name.range) {
-        return length_of(value, base).map(Some);
+        return length_of(value, base);
     }
     // `batch, n, _ = x.shape`
     let mut unpacked = site.facts.assignments.iter().rev().filter_map(|assignment| {
@@ -93,7 +93,7 @@ fn own_length<'a>(site: &Site<'_, 'a>, count: &'a Expr, base: &str) -> Option<Op
         }
         _ => None,
     };
-    (of_shape.as_deref() == Some(base)).then_some(Some(place))
+    (of_shape.as_deref() == Some(base)).then_some(place)
 }
 
 /// The axis whose length is written: `x.size(0)`, `x.size()[0]`, `x.shape[0]`, `len(x)`.

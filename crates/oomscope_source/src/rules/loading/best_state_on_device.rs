@@ -1,14 +1,15 @@
 //! OOM605: the best weights so far are kept as a second copy on the device.
 
 use oomscope_model::{Cause, Finding, Held, PathStep, Severity};
-use ruff_text_size::Ranged;
+use ruff_python_ast::Expr;
 
-use super::copies::{copied_weights, host_in};
-use crate::imports::{dotted, last_part};
-use crate::index::FileId;
+use super::copies::{copied_weights, host_in, is_state_of_network};
+use crate::facts::{Assignment, Loop};
+use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
+use crate::search::{called_name, contains};
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM605",
@@ -21,44 +22,83 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for site in project.calls_named(&["deepcopy"]) {
-        let call = site.call.call;
-        let Some(copied) = copied_weights(project, &site) else { continue };
-        let assignment = site
-            .facts
-            .assignments
-            .iter()
-            .find(|assignment| assignment.value.range().contains_range(call.range()));
-        let Some(assignment) = assignment else { continue };
-        let Some(name) = dotted(assignment.target) else { continue };
-        let is_best = last_part(&name).to_ascii_lowercase().contains("best");
-        // Before the loop it is a name for what the loop will find.
-        let around = site.facts.loops_around(site.call.in_loop).next();
-        let Some((_, over)) = around.filter(|_| is_best) else { continue };
-        if host_in(site.function.body, assignment.range) {
-            continue;
+    for (id, function, facts) in project.functions() {
+        for assignment in facts.assignments.iter().filter(|one| names_the_best(one.target)) {
+            // Before the loop it is a name for what the loop will find.
+            let around = facts.loops.iter().rfind(|l| l.range.contains_range(assignment.range));
+            let in_method = function.class.is_some() && function.name != "__init__";
+            let keeps = || assignment.target.is_attribute_expr() && in_method;
+            if around.is_none() && !keeps()
+                || project.is_unit_test(function)
+                || host_in(function.body, assignment.range)
+            {
+                continue;
+            }
+            let Some(copied) = copied_by(project, assignment.value) else { continue };
+            report_copy(project, id, assignment, copied, around, findings);
         }
-        let Some(file) = project.index.file(site.function.file) else { continue };
-        let over_what = format!("in the loop over `{}`", short(&over.what));
-        let path: Vec<PathStep> = [
-            step(project, site.id, over.range, over_what),
-            step(project, site.id, assignment.range, format!("`{name}` keeps a second copy")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let finding = Report {
-            function: site.id,
-            range: assignment.range,
-            severity: Severity::Warning,
-            held: Held::Parameters,
-            message: format!(
-                "`{name}` keeps a copy of `{}` on the device while training goes on",
-                short(file.slice(copied))
-            ),
-            path,
-            fix: None,
-        };
-        report(project, &RULE, finding, findings);
     }
+}
+
+fn names_the_best(target: &Expr) -> bool {
+    let name = match target {
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.as_str(),
+        _ => return false,
+    };
+    name.to_ascii_lowercase().contains("best")
+}
+
+/// What `copy.deepcopy(model)`, or a dict of clones of its state, copies.
+fn copied_by<'a>(project: &Project<'a>, value: &'a Expr) -> Option<&'a Expr> {
+    match value {
+        Expr::Call(call) => {
+            let mut copies = project.calls_named(&["deepcopy"]);
+            let site = copies.find(|site| std::ptr::eq(site.call.call, call))?;
+            copied_weights(project, &site)
+        }
+        Expr::DictComp(dict) => {
+            let source = &dict.generators.first()?.iter;
+            let Expr::Call(items) = source else { return None };
+            let Expr::Attribute(method) = &*items.func else { return None };
+            let clones = contains(
+                &dict.value,
+                |inner| matches!(inner, Expr::Call(call) if called_name(call) == "clone"),
+            );
+            (clones && method.attr.as_str() == "items" && is_state_of_network(&method.value))
+                .then_some(&*method.value)
+        }
+        _ => None,
+    }
+}
+
+fn report_copy(
+    project: &Project<'_>,
+    id: FunctionId,
+    assignment: &Assignment<'_>,
+    copied: &Expr,
+    around: Option<&Loop>,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else { return };
+    let name = short(file.slice(assignment.target));
+    let mut path: Vec<PathStep> = Vec::new();
+    if let Some(over) = around {
+        let what = format!("in the loop over `{}`", short(&over.what));
+        path.extend(step(project, id, over.range, what));
+    }
+    path.extend(step(project, id, assignment.range, format!("`{name}` keeps a second copy")));
+    let finding = Report {
+        function: id,
+        range: assignment.range,
+        severity: Severity::Warning,
+        held: Held::Parameters,
+        message: format!(
+            "`{name}` keeps a copy of `{}` on the device while training goes on",
+            short(file.slice(copied))
+        ),
+        path,
+        fix: None,
+    };
+    report(project, &RULE, finding, findings);
 }

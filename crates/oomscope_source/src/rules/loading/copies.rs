@@ -28,7 +28,7 @@ pub(super) fn copied_weights<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> 
 }
 
 /// `model.state_dict()`, of something that is no optimizer or scheduler.
-fn is_state_of_network(expr: &Expr) -> bool {
+pub(super) fn is_state_of_network(expr: &Expr) -> bool {
     let Expr::Call(call) = expr else { return false };
     let Expr::Attribute(method) = &*call.func else { return false };
     let holder = crate::imports::dotted(&method.value).unwrap_or_default();

@@ -28,7 +28,11 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
                 && store.value_range.contains_range(call.range())
                 && store.in_loop.is_some()
-                && store.outlives_loop
+                // What each iteration of an outer loop starts anew is bounded.
+                && store
+                    .container
+                    .and_then(|number| site.facts.containers.get(number))
+                    .is_none_or(|container| container.made_in.is_none())
         });
         let Some(store) = store else { continue };
         if project.bounded.contains(store.target_name.as_str())

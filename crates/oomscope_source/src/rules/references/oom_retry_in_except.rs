@@ -50,12 +50,12 @@ fn work_while_held(
     };
     let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
     let body = file.slice(&block.range);
+    let asks = body.contains("out of memory");
     let catches_memory = kind.contains("OutOfMemory")
+        || asks && (kind.is_empty() || kind.contains("Exception"))
         || kind.contains("RuntimeError")
-            && (body.contains("out of memory")
-                || body.contains("OOM")
-                || body.contains("empty_cache"));
-    if !catches_memory || block.name.is_none() && kind.is_empty() {
+            && (asks || body.contains("OOM") || body.contains("empty_cache"));
+    if !catches_memory {
         return;
     }
     let mut tried: Vec<CompactString> = Vec::new();

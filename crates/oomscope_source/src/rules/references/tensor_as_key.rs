@@ -1,14 +1,16 @@
 //! OOM506: a tensor is the key of a dict or the member of a set, which keeps it alive.
 
 use oomscope_model::{Cause, Finding, Held, PathStep, Severity};
+use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::Ranged;
 
 use crate::facts::{Facts, TensorKey};
-use crate::imports::dotted;
+use crate::imports::{dotted, last_part};
 use crate::index::{FileId, Function, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
+use crate::search::{called_name, each_stmt};
 use crate::value::Kind;
 
 pub(crate) const RULE: Rule = Rule {
@@ -65,13 +67,11 @@ fn source_of(
     if !outlives || container.ends_with("state") {
         return None; // optimizers key their states by parameter
     }
-    if key.value.host || key.value.output {
-        return None;
-    }
-    if matches!(key.value.kind, Kind::Tensor) && key.value.params.is_empty() {
+    let name = dotted(key.key)?;
+    let is_tensor = matches!(key.value.kind, Kind::Tensor) && key.value.device && !key.value.host;
+    if is_tensor || asserted(function, &name) {
         return Some(None);
     }
-    let name = dotted(key.key)?;
     let number = function.numbered_parameters().position(|p| p.name.as_str() == name)?;
     let sites = project.sites.get(&id)?;
     sites.iter().find_map(|site| {
@@ -79,7 +79,27 @@ fn source_of(
         let call = caller.calls.iter().find(|c| c.call.range().start() == site.at)?;
         let offset = usize::from(call.receiver.is_some() && function.class.is_some());
         let (given, value) = call.arguments.get(number.checked_sub(offset)?)?;
-        matches!(value.kind, Kind::Tensor)
+        let is_asserted = || {
+            let caller = project.index.function(site.caller)?;
+            asserted(caller, &dotted(given)?).then_some(())
+        };
+        let is_tensor = matches!(value.kind, Kind::Tensor) && value.device && !value.host;
+        (is_tensor || is_asserted().is_some())
             .then(|| step(project, site.caller, given.range(), "a tensor is given".to_owned()))
     })
+}
+
+/// `assert isinstance(x, torch.Tensor)`: what sizes and hashes are computed from is told apart by
+/// nothing else.
+fn asserted(function: &Function<'_>, name: &str) -> bool {
+    let mut found = false;
+    each_stmt(function.body, &mut |stmt| {
+        let Stmt::Assert(assertion) = stmt else { return };
+        let Expr::Call(call) = &*assertion.test else { return };
+        let [Expr::Name(checked), kind] = &*call.arguments.args else { return };
+        found |= checked.id.as_str() == name
+            && called_name(call) == "isinstance"
+            && dotted(kind).is_some_and(|path| last_part(&path) == "Tensor");
+    });
+    found
 }
