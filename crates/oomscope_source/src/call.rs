@@ -236,7 +236,7 @@ impl<'a> Walker<'a, '_> {
                 return None;
             }
         }
-        self.index.unique_method(name)
+        self.index.unique_method(name).or_else(|| self.index.method_in_file(self.file, name))
     }
 
     fn apply(
@@ -280,6 +280,10 @@ impl<'a> Walker<'a, '_> {
                 // A parameter that holds a class: this makes the network.
                 return Value::of_kind(Kind::Module);
             }
+            Kind::Transform => {
+                let inputs = combine(arguments.iter().map(|(_, value)| value));
+                return self.as_recorded(Value { kind: Kind::Tensor, scalar: false, ..inputs });
+            }
             Kind::Module | Kind::Criterion => {
                 return self.apply_module(call, None, callee, arguments);
             }
@@ -302,7 +306,7 @@ impl<'a> Walker<'a, '_> {
             let known_plain = matches!(callee.value.kind, Kind::Plain);
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
-                && (api::names_a_network(name)
+                && (api::names_a_network(name) && !arguments.is_empty()
                     || callee.receiver.is_some() && is_forward_of_network(call, name)
                     || api::names_a_criterion(name)
                         && !(arguments.is_empty() && name.starts_with("get"))
@@ -342,7 +346,10 @@ impl<'a> Walker<'a, '_> {
             value.may = value.may.union(receiver.may);
             value.must = value.must.union(receiver.must);
         }
-        if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
+        // An object is no tensor, whatever it was made from.
+        let makes_object =
+            name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
+        if self.facts.graphs.len() < 40 && self.mode != Mode::Off && !makes_object {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
             self.facts.latents = self.facts.latents.union(value.latent);

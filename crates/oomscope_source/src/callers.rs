@@ -1,10 +1,11 @@
 //! What callers decide: the grad mode in which a function runs, and whether it runs in a loop.
 
+use ruff_python_ast::{Expr, Stmt};
 use rustc_hash::FxHashMap;
 
 use crate::facts::{Facts, Mode};
 use crate::imports::dotted;
-use crate::index::{FunctionId, Index};
+use crate::index::{Class, FunctionId, Index};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::Kind;
@@ -71,6 +72,9 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         }
     }
     let class = class?;
+    if function.name == "update" && is_not_differentiable(class) {
+        return Some(Mode::Off);
+    }
     let base = |wanted: &[&str]| {
         class.bases.iter().any(|b| wanted.contains(&b.rsplit('.').next().unwrap_or(b)))
     };
@@ -86,6 +90,19 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
     (framework_off || autograd_function).then_some(Mode::Off)
 }
 
+/// `is_differentiable = False` in a metric: its framework runs updates without autograd.
+fn is_not_differentiable(class: &Class<'_>) -> bool {
+    class.statements.iter().any(|stmt| {
+        let (target, value) = match stmt {
+            Stmt::Assign(s) => (s.targets.first(), Some(&*s.value)),
+            Stmt::AnnAssign(s) => (Some(&*s.target), s.value.as_deref()),
+            _ => return false,
+        };
+        matches!(target, Some(Expr::Name(name)) if name.id.as_str() == "is_differentiable")
+            && matches!(value, Some(Expr::BooleanLiteral(flag)) if !flag.value)
+    })
+}
+
 /// The mode of every function, its callers considered.
 pub(crate) fn resolve_modes(index: &Index<'_>, sites: &CallSites) -> FxHashMap<FunctionId, Mode> {
     let mut modes: FxHashMap<FunctionId, Mode> = index
@@ -95,6 +112,13 @@ pub(crate) fn resolve_modes(index: &Index<'_>, sites: &CallSites) -> FxHashMap<F
     for id in index.function_ids() {
         if index.function(id).is_some_and(|f| f.parent.is_none()) {
             modes.insert(id, Mode::On);
+        }
+    }
+    for id in index.function_ids() {
+        // What is defined inside a function that runs without autograd serves that run.
+        let parent = index.function(id).and_then(|f| f.parent);
+        if !modes.contains_key(&id) && parent.is_some_and(|p| modes.get(&p) == Some(&Mode::Off)) {
+            modes.insert(id, Mode::Off);
         }
     }
     for _ in 0..8 {

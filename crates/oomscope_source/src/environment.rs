@@ -37,6 +37,15 @@ pub(crate) struct Branch {
 pub(crate) struct Mark {
     journal: usize,
     consumed: Bits,
+    /// Graphs made so far: later ones are made on one branch alone.
+    graphs: usize,
+}
+
+impl Mark {
+    fn made_since(&self) -> Bits {
+        // The last number is shared by all further graphs.
+        Bits(if self.graphs < 63 { (u64::MAX << self.graphs) & !(1 << 63) } else { 0 })
+    }
 }
 
 impl Environment {
@@ -50,8 +59,9 @@ impl Environment {
         self.journal.push((name, old));
     }
 
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { journal: self.journal.len(), consumed: self.consumed }
+    /// Starts branches, where so many graphs have been made.
+    pub(crate) fn mark(&self, graphs: usize) -> Mark {
+        Mark { journal: self.journal.len(), consumed: self.consumed, graphs }
     }
 
     /// Takes back what happened since the mark and hands it over as a branch.
@@ -72,14 +82,16 @@ impl Environment {
     }
 
     /// Goes on after branches that started at the same mark. Branches that ended do not count.
-    pub(crate) fn join_branches(&mut self, branches: Vec<Branch>) {
+    pub(crate) fn join_branches(&mut self, mark: &Mark, branches: Vec<Branch>) {
         let alive: Vec<Branch> = branches.into_iter().filter(|branch| !branch.ended).collect();
         let Some(first) = alive.first() else {
             self.ended = true;
             return;
         };
-        self.consumed =
+        let everywhere =
             alive.iter().fold(first.consumed, |all, branch| all.intersection(branch.consumed));
+        let somewhere = alive.iter().fold(first.consumed, |all, branch| all.union(branch.consumed));
+        self.consumed = everywhere.union(somewhere.intersection(mark.made_since()));
         let mut names: Vec<&CompactString> = alive.iter().flat_map(|b| b.changed.keys()).collect();
         names.sort_unstable();
         names.dedup();
@@ -93,7 +105,7 @@ impl Environment {
                 result = Some(match result {
                     None => after.clone(),
                     Some(so_far) => Binding {
-                        value: join(&so_far.value, &after.value),
+                        value: join_paths(&so_far.value, &after.value, mark),
                         bound_in: so_far.bound_in.min(after.bound_in),
                         container: so_far.container.or(after.container),
                     },
@@ -112,6 +124,15 @@ impl Environment {
     pub(crate) fn into_names(self) -> Names {
         self.names
     }
+}
+
+/// What a name holds after branches. A graph made on one of them and held there is not missing on
+/// the others: it does not exist there.
+fn join_paths(left: &Value, right: &Value, mark: &Mark) -> Value {
+    let mut value = join(left, right);
+    let held = left.must.union(right.must).intersection(mark.made_since());
+    value.must = value.must.union(held);
+    value
 }
 
 /// Names with what they hold.

@@ -3,8 +3,9 @@
 use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
-use crate::facts::Mode;
+use crate::facts::{DictLiteral, Mode};
 use crate::imports::dotted;
+use crate::statement::tensor_test;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
 
@@ -94,7 +95,17 @@ impl<'a> Walker<'a, '_> {
                 self.evaluate(&choice.test);
                 let body = self.evaluate(&choice.body);
                 let orelse = self.evaluate(&choice.orelse);
-                join(&body, &orelse)
+                // `x.item() if torch.is_tensor(x) else x`: the `x` at the end is a number.
+                let tested = tensor_test(&choice.test);
+                let is_plain = |expr: &Expr, of_tensor: bool| {
+                    let tested = tested.as_ref().filter(|(_, tensor)| *tensor == of_tensor);
+                    tested.is_some_and(|(name, _)| dotted(expr).is_some_and(|e| e == *name))
+                };
+                match (is_plain(&choice.body, false), is_plain(&choice.orelse, true)) {
+                    (true, _) => orelse,
+                    (_, true) => body,
+                    _ => join(&body, &orelse),
+                }
             }
             Expr::Tuple(tuple) => {
                 let values = self.evaluate_all(&tuple.elts);
@@ -110,14 +121,18 @@ impl<'a> Walker<'a, '_> {
                 Value { kind: Kind::List, ..combine(values.iter()) }
             }
             Expr::Dict(dict) => {
-                let mut values = Vec::new();
+                let mut items = Vec::new();
                 for item in &dict.items {
                     if let Some(key) = &item.key {
                         self.evaluate(key);
                     }
-                    values.push(self.evaluate(&item.value));
+                    items.push((&item.value, self.evaluate(&item.value)));
                 }
-                Value { kind: Kind::Dict, ..combine(values.iter()) }
+                let joint = combine(items.iter().map(|(_, value)| value));
+                if joint.graph != Graph::No && self.facts.dicts.len() < 1000 {
+                    self.facts.dicts.push(DictLiteral { range: dict.range(), items });
+                }
+                Value { kind: Kind::Dict, ..joint }
             }
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);

@@ -213,6 +213,13 @@ pub(crate) struct Returned<'a> {
     pub(crate) value: Value,
 }
 
+/// A dict literal with something in it that may carry a graph.
+#[derive(Clone, Debug)]
+pub(crate) struct DictLiteral<'a> {
+    pub(crate) range: TextRange,
+    pub(crate) items: Vec<(&'a Expr, Value)>,
+}
+
 /// Everything about one function.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
@@ -228,6 +235,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) tensor_keys: Vec<TensorKey<'a>>,
     pub(crate) returns: Vec<Returned<'a>>,
     pub(crate) carried: Vec<Carried<'a>>,
+    pub(crate) dicts: Vec<DictLiteral<'a>>,
     /// `module.requires_grad = False`: sets an attribute that nothing reads.
     pub(crate) inert_freezes: Vec<TextRange>,
     /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.

@@ -301,6 +301,17 @@ impl<'a> Index<'a> {
         *self.bases.get(class.0 as usize)?
     }
 
+    /// The only method of that name in a file.
+    pub(crate) fn method_in_file(&self, file: FileId, name: &str) -> Option<FunctionId> {
+        let mut found = self
+            .names(file)?
+            .classes
+            .values()
+            .filter_map(|class| self.class(*class)?.methods.get(name).copied());
+        let only = found.next()?;
+        found.next().is_none().then_some(only)
+    }
+
     /// The only method of that name in all files.
     pub(crate) fn unique_method(&self, name: &str) -> Option<FunctionId> {
         *self.by_method.get(name)?
@@ -352,6 +363,7 @@ fn is_module_base(base: &str) -> bool {
         last,
         "Module" | "LightningModule" | "PreTrainedModel" | "Sequential" | "ModelMixin" | "_Loss"
     ) || last.ends_with("PreTrainedModel")
+        || (last.ends_with("Decoder") || last.ends_with("Encoder")) && !last.contains("JSON")
 }
 
 /// Longer chains of re-exports are not followed.

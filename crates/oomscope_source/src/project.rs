@@ -38,6 +38,8 @@ pub(crate) struct Project<'a> {
     /// Attributes with several assignments after their object was made, or detached in place, by
     /// last name.
     pub(crate) rewritten: FxHashSet<String>,
+    /// Attributes with any assignment after their object was made, by last name.
+    pub(crate) reassigned: FxHashSet<String>,
     /// Queues of a fixed length, by last name.
     pub(crate) bounded: FxHashSet<String>,
 }
@@ -104,7 +106,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         number < 63 && facts.read_as_tensors.contains(number)
     });
     let emptied = emptied(&index, &facts);
-    let rewritten = rewritten(&index, &facts);
+    let (reassigned, rewritten) = rewritten(&index, &facts);
     let bounded = bounded(&facts);
     let calls = calls_by_name(&facts);
     Project {
@@ -118,6 +120,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         consumed_attributes,
         read_as_tensors,
         emptied,
+        reassigned,
         rewritten,
         bounded,
     }
@@ -160,7 +163,11 @@ fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
         .collect()
 }
 
-fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
+/// Attributes that are assigned after their object was made: at all, and more than once.
+fn rewritten(
+    index: &Index<'_>,
+    facts: &[Facts<'_>],
+) -> (FxHashSet<String>, FxHashSet<String>) {
     let mut assigned: FxHashSet<String> = FxHashSet::default();
     // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
     let mut again = container_names(facts, |facts, number, _| {
@@ -187,7 +194,7 @@ fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
             }
         }
     }
-    again
+    (assigned, again)
 }
 
 fn bounded(facts: &[Facts<'_>]) -> FxHashSet<String> {
@@ -256,11 +263,30 @@ impl<'a> Project<'a> {
             })
     }
 
+    /// Whether a file or function measures or demonstrates: what it keeps, it keeps for a moment.
+    pub(crate) fn is_benchmark(&self, function: &Function<'_>) -> bool {
+        let Some(file) = self.index.file(function.file) else { return false };
+        let says = |text: &str| {
+            text.split(['/', '\\', '_', '.']).any(|word| {
+                matches!(word, "benchmark" | "benchmarks" | "bench" | "profile" | "profiling")
+            })
+        };
+        says(&file.path) || says(function.name)
+    }
+
+    /// Whether a file uses another framework than PyTorch.
+    pub(crate) fn is_of_another_framework(&self, function: &Function<'_>) -> bool {
+        let Some(names) = self.index.names(function.file) else { return false };
+        let imports = |name: &str| names.imports.path_of(name).is_some();
+        !imports("torch") && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
+    }
+
     /// Whether a file or function is a unit test: nothing there runs for long.
     pub(crate) fn is_unit_test(&self, function: &Function<'_>) -> bool {
         let Some(file) = self.index.file(function.file) else { return false };
         let name = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
-        function.name.starts_with("test_")
+        file.path.split(['/', '\\']).any(|folder| folder == "testing")
+            || function.name.starts_with("test_")
             || (name.starts_with("test_") || name.ends_with("_test.py"))
             || name == "conftest.py"
     }

@@ -1,6 +1,6 @@
 //! When a stored value keeps its graph alive beyond one iteration: shared by the rules on retention.
 
-use oomscope_model::{Held, PathStep, Severity};
+use oomscope_model::{GradMode, Held, PathStep, Severity};
 
 use crate::facts::{Facts, Owner, Store, StoreKind};
 use crate::index::{Function, FunctionId};
@@ -55,6 +55,19 @@ pub(crate) fn retained(
         if returned && !freed && freed_on_some_path {
             return None;
         }
+        // A network's own method hands on what its caller decides about.
+        let of_network = function.class.is_some_and(|class| project.index.is_module_class(class));
+        if of_network && !facts.runs_backward && (returned || !surely_data) {
+            return None;
+        }
+        // Nobody is known to call it, and nothing in it says in which mode it runs.
+        let known = evaluates
+            || facts.runs_backward
+            || project.grad_mode(id) == GradMode::Recording
+            || !returned;
+        if !known {
+            return None;
+        }
         if !freed
             && !evaluates
             && !this.has_backward
@@ -65,6 +78,11 @@ pub(crate) fn retained(
         }
     } else {
         if project.consumed_attributes.contains(&store.target_name) {
+            return None;
+        }
+        // A network's state within one sequence, which something sets anew.
+        let of_network = function.class.is_some_and(|class| project.index.is_module_class(class));
+        if of_network && !freed && project.reassigned.contains(&store.target_name) {
             return None;
         }
         if feeds_backward(function, facts) && !freed {
@@ -83,7 +101,11 @@ pub(crate) fn retained(
     };
     path.extend(step(project, id, store.range, kept));
     Some(Retained {
-        severity: if nodes { Severity::Warning } else { Severity::Error },
+        severity: match nodes {
+            _ if project.is_benchmark(function) => Severity::Note,
+            true => Severity::Warning,
+            false => Severity::Error,
+        },
         held: if nodes { Held::Nodes } else { Held::Activations },
         path,
     })

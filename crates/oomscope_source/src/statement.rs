@@ -1,5 +1,6 @@
 //! Statements: branches, loops, grad mode, assignments.
 
+use compact_str::CompactString;
 use ruff_python_ast::{
     ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith, UnaryOp,
 };
@@ -7,8 +8,9 @@ use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
 use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
-use crate::imports::dotted;
-use crate::search::called_name;
+use crate::imports::{dotted, last_part};
+use crate::index::for_each_block;
+use crate::search::{called_name, yields};
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
@@ -96,14 +98,14 @@ impl<'a> Walker<'a, '_> {
             Stmt::Try(s) => self.walk_try(s),
             Stmt::Match(s) => {
                 self.evaluate(&s.subject);
-                let mark = self.names.mark();
+                let mark = self.names.mark(self.facts.graphs.len());
                 let mut branches = Vec::new();
                 for case in &s.cases {
                     self.walk_body(&case.body);
                     branches.push(self.names.take_branch(&mark));
                 }
                 branches.push(self.names.take_branch(&mark));
-                self.names.join_branches(branches);
+                self.names.join_branches(&mark, branches);
             }
             Stmt::FunctionDef(def) => {
                 let key = (self.file, def.name.start().to_u32());
@@ -171,7 +173,7 @@ impl<'a> Walker<'a, '_> {
 
     fn walk_if(&mut self, s: &'a StmtIf) {
         self.evaluate(&s.test);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
         let tested = tensor_test(&s.test);
         if let Some((name, false)) = &tested {
             self.bind_plain(name);
@@ -199,7 +201,7 @@ impl<'a> Walker<'a, '_> {
             }
             branches.push(self.names.take_branch(&mark));
         }
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
     }
 
     /// A known name holds no tensor on this path.
@@ -305,14 +307,23 @@ impl<'a> Walker<'a, '_> {
                 Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
                 _ => Some(Mode::Unknown),
             },
-            _ => None,
+            wrapper if wrapper.contains("no_grad") || wrapper.contains("inference_") => {
+                let sure = !wrapper.starts_with("maybe") && !wrapper.contains("optional");
+                Some(if sure { Mode::Off } else { Mode::Unknown })
+            }
+            wrapper if wrapper.split('_').any(|word| word == "grad") => Some(Mode::Unknown),
+            name => {
+                let manager = self.index.function_named(self.file, name)?;
+                let body = self.index.function(manager)?.body;
+                yields_without_grad(body, 0).then_some(Mode::Off)
+            }
         }
     }
 
     fn walk_try(&mut self, s: &'a StmtTry) {
         self.walk_body(&s.body);
         self.walk_body(&s.orelse);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
         let ended = self.names.ended;
         self.names.ended = false;
         let mut branches = Vec::new();
@@ -335,7 +346,7 @@ impl<'a> Walker<'a, '_> {
         }
         self.names.ended = ended;
         branches.push(self.names.take_branch(&mark));
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
         self.walk_body(&s.finalbody);
     }
 
@@ -456,8 +467,13 @@ impl<'a> Walker<'a, '_> {
         if matches!(value.kind, Kind::Tuple(_)) {
             return value.element(Some(number));
         }
-        if dotted(element).is_some_and(|name| torch_api::names_a_number(&name)) {
-            return Value::plain();
+        if let Some(name) = dotted(element) {
+            if torch_api::names_a_number(&name) {
+                return Value::plain();
+            }
+            if torch_api::names_a_record(&name) {
+                return Value { latent: Bits::default(), ..Value::default() };
+            }
         }
         let mut part = value.element(None);
         if !part.latent.is_empty() && self.facts.graphs.len() < 40 {
@@ -536,7 +552,7 @@ impl<'a> Walker<'a, '_> {
 
 /// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
 /// whether the body sees a tensor.
-fn tensor_test(test: &Expr) -> Option<(compact_str::CompactString, bool)> {
+pub(crate) fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
     match test {
         Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
             tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
@@ -546,7 +562,7 @@ fn tensor_test(test: &Expr) -> Option<(compact_str::CompactString, bool)> {
             let says_tensor = match (called_name(call), second) {
                 ("is_tensor", None) => true,
                 ("isinstance", Some(kind)) => {
-                    dotted(kind).is_some_and(|path| path.ends_with("Tensor"))
+                    dotted(kind).is_some_and(|path| last_part(&path) == "Tensor")
                 }
                 ("hasattr", Some(Expr::StringLiteral(text))) => {
                     matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")
@@ -557,4 +573,22 @@ fn tensor_test(test: &Expr) -> Option<(compact_str::CompactString, bool)> {
         }
         _ => None,
     }
+}
+
+/// Whether a context manager's body runs under `no_grad`.
+fn yields_without_grad(body: &[Stmt], depth: usize) -> bool {
+    depth < 8
+        && body.iter().any(|stmt| {
+            if let Stmt::With(with) = stmt
+                && with.items.iter().any(|item| {
+                    matches!(&item.context_expr, Expr::Call(call)
+                        if torch_api::switches_grad_off(called_name(call)))
+                })
+            {
+                return yields(&with.body);
+            }
+            let mut found = false;
+            for_each_block(stmt, &mut |block| found |= yields_without_grad(block, depth + 1));
+            found
+        })
 }

@@ -6,7 +6,8 @@ use ruff_text_size::{Ranged, TextRange};
 use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Piece, Store, StoreKind, TensorKey};
 use crate::imports::dotted;
-use crate::search::called_name;
+use crate::search::{called_name, each_expr};
+use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -121,7 +122,7 @@ impl<'a> Walker<'a, '_> {
                         self.facts.clears_grads = true;
                         return;
                     }
-                    "requires_grad" if self.is_network(&owner) => {
+                    "requires_grad" if self.is_network(&owner) && path != "self.requires_grad" => {
                         self.facts.inert_freezes.push(range);
                         return;
                     }
@@ -277,10 +278,20 @@ impl<'a> Walker<'a, '_> {
         }
         match self.names.lookup(path) {
             _ if self.globals.contains(path) => Owner::Global,
-            Some(_) if self.parameters.contains(&path) => Owner::Parameter,
+            Some(_) if self.parameters.contains(&path) && !self.is_reassigned(path) => {
+                Owner::Parameter
+            }
             Some(_) => Owner::Local,
             None => Owner::Global,
         }
+    }
+
+    /// Whether a parameter's name has been given another value.
+    fn is_reassigned(&self, name: &str) -> bool {
+        self.facts
+            .assignments
+            .iter()
+            .any(|assignment| matches!(assignment.target, Expr::Name(n) if n.id.as_str() == name))
     }
 
     fn record_store(
@@ -293,7 +304,9 @@ impl<'a> Walker<'a, '_> {
     ) {
         let base = container_base(target);
         let Some(path) = dotted(base) else { return };
-        if matches!(value.kind, Kind::Plain) {
+        let is_count = kind == StoreKind::Accumulate
+            && dotted(value_expr).is_some_and(|name| torch_api::names_a_count(&name));
+        if matches!(value.kind, Kind::Plain) || is_count {
             return;
         }
         let owner = self.owner_of(&path);
@@ -368,6 +381,40 @@ impl<'a> Walker<'a, '_> {
         });
     }
 
+    /// What a lambda holds: its defaults, and the names around it. In a loop all its lambdas share
+    /// the names, which hold the newest value only.
+    fn captured(&mut self, expr: &'a Expr) -> Value {
+        let Expr::Lambda(lambda) = expr else { return Value::default() };
+        let parameters = lambda.parameters.as_deref();
+        let mut held: Vec<Value> = Vec::new();
+        for parameter in parameters.into_iter().flat_map(|p| p.iter_non_variadic_params()) {
+            if let Some(default) = &parameter.default {
+                held.push(self.evaluate_quietly(default));
+            }
+        }
+        if self.in_loop.is_none() {
+            let mut names: Vec<&'a str> = Vec::new();
+            each_expr(&lambda.body, &mut |inner| {
+                if let Expr::Name(name) = inner
+                    && names.len() < 32
+                {
+                    names.push(name.id.as_str());
+                }
+            });
+            names.retain(|name| {
+                parameters.is_none_or(|p| {
+                    p.iter_non_variadic_params().all(|own| own.parameter.name.as_str() != *name)
+                })
+            });
+            for name in names {
+                if let Some(binding) = self.names.lookup(name) {
+                    held.push(binding.value.clone());
+                }
+            }
+        }
+        combine(held.iter())
+    }
+
     /// The parts of a stored literal that carry a graph, or the value itself.
     fn collect_pieces(&mut self, expr: &'a Expr, value: &Value, pieces: &mut Vec<Piece<'a>>) {
         let parts: Vec<&'a Expr> = match expr {
@@ -377,6 +424,19 @@ impl<'a> Walker<'a, '_> {
             Expr::Call(call) if constructs(call) => {
                 let keywords = call.arguments.keywords.iter().map(|k| &k.value);
                 call.arguments.args.iter().chain(keywords).collect()
+            }
+            Expr::Lambda(_) => {
+                let value = self.captured(expr);
+                pieces.push(Piece { expr, value });
+                return;
+            }
+            Expr::Call(call) if called_name(call) == "partial" => {
+                let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+                let given: Vec<&'a Expr> = call.arguments.args.iter().chain(keywords).collect();
+                let given: Vec<Value> =
+                    given.into_iter().map(|part| self.evaluate_quietly(part)).collect();
+                pieces.push(Piece { expr, value: combine(given.iter()) });
+                return;
             }
             _ => {
                 pieces.push(Piece { expr, value: value.clone() });

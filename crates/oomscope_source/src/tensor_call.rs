@@ -56,8 +56,11 @@ impl<'a> Walker<'a, '_> {
             if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return None;
             }
-            let criterion = name.ends_with("Loss");
-            return Some(Value::of_kind(if criterion { Kind::Criterion } else { Kind::Module }));
+            return Some(Value::of_kind(match name {
+                loss if loss.ends_with("Loss") => Kind::Criterion,
+                layer if api::WITHOUT_PARAMETERS.contains(&layer) => Kind::Transform,
+                _ => Kind::Module,
+            }));
         }
         if path.starts_with("torchvision.models.")
             || matches!(
@@ -79,6 +82,9 @@ impl<'a> Walker<'a, '_> {
         }
         if path == "torch.utils.checkpoint.checkpoint" {
             return Some(Value { graph: Graph::Yes, ..self.new_graph(call.range()) });
+        }
+        if path.starts_with("importlib.") {
+            return Some(Value::of_kind(Kind::Unknown));
         }
         if path.starts_with("numpy.") {
             return Some(Value { host: true, ..Value::plain() });
@@ -126,9 +132,13 @@ impl<'a> Walker<'a, '_> {
             return Some(value);
         }
         if name == "from_pretrained" {
-            let plain =
-                ["Tokenizer", "Processor", "Extractor", "Config"].iter().any(|w| path.contains(w));
-            return Some(if plain { Value::plain() } else { Value::of_kind(Kind::Module) });
+            let has = |words: &[&str]| words.iter().any(|word| path.contains(word));
+            if has(&["Tokenizer", "Processor", "Extractor", "Config"]) {
+                return Some(Value::plain());
+            }
+            // Pipelines run their networks under `no_grad` and hand out images and text.
+            let kind = if has(&["Pipeline", "Scheduler"]) { Kind::Unknown } else { Kind::Module };
+            return Some(Value::of_kind(kind));
         }
         None
     }

@@ -153,7 +153,7 @@ impl<'a> Walker<'a, '_> {
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let criterion = matches!(callee.value.kind, Kind::Criterion)
-            || class.is_none() && api::names_a_criterion(&callee.name);
+            || api::names_a_criterion(&callee.name);
         let inputs = combine(arguments.iter().map(|(_, value)| value));
         if criterion && inputs.graph == Graph::No && !arguments.is_empty() {
             return Value { scalar: true, output: inputs.output, ..Value::detached() };

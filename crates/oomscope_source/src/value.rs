@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Tuple(Arc<[Value]>),
     /// A neural module: calling it makes a graph.
     Module,
+    /// A module without parameters: its result carries a graph where its inputs do.
+    Transform,
     /// A loss function.
     Criterion,
     Optimizer,
@@ -176,6 +178,8 @@ impl Value {
 /// A value made from several together: arithmetic, `cat`, a literal. It carries a graph when one does.
 pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
     let mut result = Value { kind: Kind::Plain, graph: Graph::No, small: true, ..Value::default() };
+    // What is known to carry a graph explains a backward; beside it nothing else is proven.
+    let mut explained = Bits::default();
     let mut all_host = true;
     let mut any = false;
     for value in values {
@@ -201,9 +205,13 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
         result.params = result.params.union(value.params);
         result.containers = result.containers.union(value.containers);
         result.latent = result.latent.union(value.latent);
+        if value.graph == Graph::Yes {
+            explained = explained.union(value.latent);
+        }
         result.origin = result.origin.or(value.origin);
     }
     if result.graph == Graph::Yes {
+        result.latent = explained;
         result.kind = Kind::Tensor;
     }
     let tensor = !matches!(result.kind, Kind::Plain);

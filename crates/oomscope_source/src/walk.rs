@@ -72,6 +72,10 @@ impl<'a> Walker<'a, '_> {
             .decorators
             .iter()
             .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
+        let is_of_class = function
+            .decorators
+            .iter()
+            .any(|d| dotted(&d.expression).is_some_and(|name| name == "classmethod"));
         for (number, parameter) in function.numbered_parameters().enumerate() {
             let name = parameter.name.as_str();
             self.parameters.push(name);
@@ -80,7 +84,8 @@ impl<'a> Walker<'a, '_> {
                 && !is_static
                 && let Some(class) = self.class
             {
-                value = Value::of_kind(Kind::Instance(class));
+                let kind = if is_of_class { Kind::Class(class) } else { Kind::Instance(class) };
+                value = Value::of_kind(kind);
             } else if function.name == "on_predict_batch_end" && matches!(name, "outputs" | "batch")
             {
                 // Lightning hands over what the network made, under `no_grad`, and the batch.

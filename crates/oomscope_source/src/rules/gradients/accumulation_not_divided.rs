@@ -29,17 +29,19 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if project.is_unit_test(function) {
             continue;
         }
-        let Some(every) = steps_every(function.body, 0) else { continue };
+        let Some((choice, every)) = steps_every(function.body, 0) else { continue };
         let around = backward.in_loop.and_then(|number| facts.loops.get(number));
         let inside = around.is_some_and(|l| l.range.contains_range(every.range()));
-        if inside && !is_divided(facts, backward, function.body) {
+        // With the backward in the branch as well, whole steps are rare, not gradients summed.
+        let apart = !choice.range().contains_range(backward.call.range());
+        if inside && apart && !is_divided(facts, backward, function.body) {
             report_undivided(project, id, backward, every, findings);
         }
     }
 }
 
 /// The number of micro-batches in `if (i + 1) % every == 0: … optimizer.step()`.
-fn steps_every(block: &[Stmt], depth: usize) -> Option<&Expr> {
+fn steps_every(block: &[Stmt], depth: usize) -> Option<(&StmtIf, &Expr)> {
     if depth > 32 {
         return None;
     }
@@ -48,7 +50,7 @@ fn steps_every(block: &[Stmt], depth: usize) -> Option<&Expr> {
             && let Some(every) = modulus(choice)
             && steps(&choice.body)
         {
-            return Some(every);
+            return Some((choice, every));
         }
         let mut found = None;
         for_each_block(stmt, &mut |inner| {

@@ -30,6 +30,9 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if !facts.runs_backward || project.is_unit_test(function) {
             continue;
         }
+        if facts.calls.iter().any(keeps_gradients_apart) {
+            continue;
+        }
         let mut clearing: Option<Clearing> = None;
         let mut done: FxHashSet<CompactString> = FxHashSet::default();
         let made = assignments_by_name(facts);
@@ -65,13 +68,14 @@ fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<CompactString, Vec<TextRa
     made
 }
 
+/// Distributed autograd keeps gradients in a context of its own.
+fn keeps_gradients_apart(call: &Call<'_>) -> bool {
+    called_name(call.call) == "context"
+        && call.path.as_deref().is_some_and(|path| path.contains("autograd"))
+}
+
 fn steps_an_optimizer(call: &Call<'_>) -> bool {
-    // Distributed autograd keeps gradients in a context of its own.
-    let in_context = call.call.arguments.args.first().and_then(dotted);
-    if called_name(call.call) != "step"
-        || call.callee.is_some()
-        || in_context.is_some_and(|name| name.contains("context"))
-    {
+    if called_name(call.call) != "step" || call.callee.is_some() {
         return false;
     }
     let is_optimizer =
