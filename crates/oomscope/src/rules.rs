@@ -55,7 +55,10 @@ fn group(name: &str) -> Result<Group> {
         Some(group) => Ok(group),
         None => match nearest(name, names.clone()) {
             Some(near) => bail!("no group is called `{name}`; did you mean `{near}`?"),
-            None => bail!("no group is called `{name}`; known: {}", names.collect::<Vec<_>>().join(", ")),
+            None => bail!(
+                "no group is called `{name}`; known: {}",
+                names.collect::<Vec<_>>().join(", ")
+            ),
         },
     }
 }

@@ -207,7 +207,9 @@ pub fn suppress(
                 path,
                 allow.line,
                 "a comment says `oomscope:` and allows nothing".to_owned(),
-                Some("write `# oomscope: allow[NAME]` or `# oomscope: allow-file[NAME]`".to_owned()),
+                Some(
+                    "write `# oomscope: allow[NAME]` or `# oomscope: allow-file[NAME]`".to_owned(),
+                ),
             ));
             continue;
         }
@@ -227,9 +229,8 @@ pub fn suppress(
             findings.push(finding(path, text, allow, &in_vain));
         }
     }
-    findings.sort_by(|a, b| {
-        (a.place.line, a.column, a.rule).cmp(&(b.place.line, b.column, b.rule))
-    });
+    findings
+        .sort_by(|a, b| (a.place.line, a.column, a.rule).cmp(&(b.place.line, b.column, b.rule)));
 }
 
 impl Covers {
@@ -360,9 +361,7 @@ pub fn additions(path: &str, text: &str, wanted: &[(u32, &str)]) -> Vec<Edit> {
         let there = known.iter().find(|allow| allow.covers == Covers::Lines(first, last));
         edits.push(match there.and_then(|allow| allow.names.last()) {
             Some(name) => Edit { start: name.end, end: name.end, text: format!(", {names}") },
-            None => {
-                Edit { start: end, end, text: format!("  # oomscope: allow[{names}]") }
-            }
+            None => Edit { start: end, end, text: format!("  # oomscope: allow[{names}]") },
         });
     }
     edits

@@ -104,7 +104,8 @@ impl Selection {
                 on.clear();
             }
             let selects = choice.select.iter().flatten().chain(&choice.extend_select);
-            let mut steps: Vec<(&Selector, bool)> = selects.map(|selector| (selector, true)).collect();
+            let mut steps: Vec<(&Selector, bool)> =
+                selects.map(|selector| (selector, true)).collect();
             steps.extend(choice.ignore.iter().map(|selector| (selector, false)));
             // Stable: of equals, what is ignored comes last.
             steps.sort_by_key(|(selector, _)| selector.specificity());

@@ -8,11 +8,7 @@ use super::fixes::{with_edits, write};
 use super::source::{Source, problem};
 
 /// Writes the comments. Returns how many findings they allow, in how many files.
-pub(crate) fn adopt(
-    sources: &[Source],
-    report: &mut CheckReport,
-    shown: Shown,
-) -> (usize, usize) {
+pub(crate) fn adopt(sources: &[Source], report: &mut CheckReport, shown: Shown) -> (usize, usize) {
     let (mut findings, mut files) = (0, 0);
     for source in sources {
         let Some(file) = report.files.iter_mut().find(|file| file.path == source.name) else {

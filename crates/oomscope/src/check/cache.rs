@@ -264,7 +264,11 @@ fn stored(analysis: &Analysis) -> Stored {
 fn raw(stored: StoredFile, source: &Source) -> Option<Raw> {
     let joined = source.json.as_deref().map(|json| {
         let is_used = !(stored.findings.is_empty() && stored.allows.is_empty());
-        if is_used { oomscope_source::notebook::code(json).unwrap_or_default() } else { String::new() }
+        if is_used {
+            oomscope_source::notebook::code(json).unwrap_or_default()
+        } else {
+            String::new()
+        }
     });
     let text = joined.as_deref().unwrap_or(&source.code);
     let findings: Option<Vec<Finding>> =
@@ -278,7 +282,11 @@ fn raw(stored: StoredFile, source: &Source) -> Option<Raw> {
                 .names
                 .into_iter()
                 .map(|(name, start, end)| {
-                    (text.get(start..end)? == name).then_some(AllowedName { text: name, start, end })
+                    (text.get(start..end)? == name).then_some(AllowedName {
+                        text: name,
+                        start,
+                        end,
+                    })
                 })
                 .collect();
             Some(Allow {

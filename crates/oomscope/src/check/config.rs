@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line_and_the_nearest_key() {
         for (text, message) in [
-            ("[check]\nslect = []\n", "a.toml: line 2: unknown key `slect`; did you mean `select`?"),
+            (
+                "[check]\nslect = []\n",
+                "a.toml: line 2: unknown key `slect`; did you mean `select`?",
+            ),
             (
                 "select = []\n",
                 "a.toml: line 1: unknown key `select`; `select` belongs below `[check]`",

@@ -28,11 +28,7 @@ pub(crate) struct Fixed {
 }
 
 /// Applies the fixes up to a safety to the sources in memory.
-pub(crate) fn fix_all(
-    sources: &mut [Source],
-    most: FixSafety,
-    cache: Option<&Cache>,
-) -> Fixed {
+pub(crate) fn fix_all(sources: &mut [Source], most: FixSafety, cache: Option<&Cache>) -> Fixed {
     let mut before: BTreeMap<usize, Source> = BTreeMap::new();
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut left: BTreeSet<usize> = BTreeSet::new();

@@ -21,14 +21,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oomscope_model::{FixSafety, Severity};
-use oomscope_report::check::{
-    self as render, CheckReport, Shown, Statistics, harmless,
-};
+use oomscope_report::check::{self as render, CheckReport, Shown, Statistics, harmless};
 use oomscope_report::{Charset, Detail, TextStyle};
 
+use crate::COULD_NOT_READ;
 use crate::cli::ColorChoice;
 use crate::output::{self, Replace};
-use crate::COULD_NOT_READ;
 
 pub(crate) use analyse::entry;
 pub(crate) use arguments::CheckArguments;
@@ -89,8 +87,7 @@ fn show_settings(arguments: &CheckArguments, paths: &[PathBuf]) -> Result<ExitCo
 fn once(arguments: &CheckArguments, paths: &[PathBuf], color: ColorChoice) -> Result<ExitCode> {
     let started = Instant::now();
     let resolver = Resolver::of(arguments)?;
-    let (found, mut resolver) =
-        paths::find(paths, arguments.stdin_filename.as_deref(), resolver)?;
+    let (found, mut resolver) = paths::find(paths, arguments.stdin_filename.as_deref(), resolver)?;
     let read = source::read(found.files);
     let mut problems = found.problems;
     problems.extend(read.problems);
@@ -209,7 +206,8 @@ fn print_diff(
     report: &CheckReport,
 ) -> Result<ExitCode> {
     tell_problems(arguments, report);
-    let diffs = before.iter().filter_map(|(index, old)| Some(diff::diff(old, sources.get(*index)?)));
+    let diffs =
+        before.iter().filter_map(|(index, old)| Some(diff::diff(old, sources.get(*index)?)));
     let mut text: String = diffs.collect();
     if arguments.output.is_none() && io::stdout().is_terminal() && !text.is_empty() {
         text = harmless(&text) + "\n";

@@ -47,7 +47,11 @@ pub(crate) fn find(
                 let absolute = absolute(path);
                 let folder = absolute.parent().unwrap_or(&absolute);
                 let settings = lock(&resolver).of_directory(folder)?;
-                found.files.push(Wanted { name: name_of(path), path: Some(path.clone()), settings });
+                found.files.push(Wanted {
+                    name: name_of(path),
+                    path: Some(path.clone()),
+                    settings,
+                });
             }
         } else {
             found.problems.push(Problem {

@@ -173,7 +173,9 @@ impl Resolver {
         match (&said.exclude, config.exclude) {
             (Some(own), _) => globs.extend(own.iter().map(|glob| (here.as_path(), glob.clone()))),
             (None, own) => {
-                globs.extend(own.unwrap_or_else(usual).into_iter().map(|glob| (root.as_path(), glob)));
+                globs.extend(
+                    own.unwrap_or_else(usual).into_iter().map(|glob| (root.as_path(), glob)),
+                );
             }
         }
         globs.extend(config.extend_exclude.into_iter().map(|glob| (root.as_path(), glob)));

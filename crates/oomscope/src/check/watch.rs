@@ -18,7 +18,8 @@ pub(super) fn watch(paths: &[PathBuf], mut check: impl FnMut() -> Result<()>) ->
     let (send, changes) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(send).context("cannot watch files")?;
     for path in paths {
-        let mode = if path.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let mode =
+            if path.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         // An editor that replaces a file leaves a watch of the file itself behind.
         let folder = if path.is_dir() { path } else { folder_of(path) };
         watcher
@@ -59,10 +60,8 @@ fn wait(changes: &Receiver<notify::Result<Event>>) -> bool {
 }
 
 fn matters(event: &Event) -> bool {
-    let is_change = matches!(
-        event.kind,
-        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_)
-    );
+    let is_change =
+        matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
     is_change
         && event.paths.iter().any(|path| {
             let name = path.file_name().unwrap_or_default();

@@ -46,7 +46,10 @@ fn write_suite(file: &CheckedFile, shown: Shown, out: &mut dyn Write) -> io::Res
         )?;
         let message = escaped(&finding.message);
         let kind = severity(finding.severity);
-        write!(out, "      <failure message=\"{message}\" type=\"{kind}\">{path}:{spot}: {message}")?;
+        write!(
+            out,
+            "      <failure message=\"{message}\" type=\"{kind}\">{path}:{spot}: {message}"
+        )?;
         for step in &finding.path {
             let step = format!("{}: {}", step.place, step.what);
             write!(out, "&#10;{}", escaped(&step))?;

@@ -32,9 +32,7 @@ impl CheckedFile {
     pub(crate) fn spot(&self, line: u32, column: u32) -> Spot {
         let index = self.cells.partition_point(|cell| cell.line <= line).checked_sub(1);
         match index.and_then(|index| self.cells.get(index)) {
-            Some(cell) => {
-                Spot { cell: Some(cell.number), line: line - cell.line + 1, column }
-            }
+            Some(cell) => Spot { cell: Some(cell.number), line: line - cell.line + 1, column },
             None => Spot { cell: None, line, column },
         }
     }

@@ -30,7 +30,10 @@ pub fn render_rules_text(
             gap(2),
             style.span(Tone::Strong, rule.id),
             style.span(Tone::Code, &format!("  {:<width$}", rule.name)),
-            style.span(super::concise::tone(rule.severity), &format!("  {:<7}", severity(rule.severity))),
+            style.span(
+                super::concise::tone(rule.severity),
+                &format!("  {:<7}", severity(rule.severity)),
+            ),
             style.span(Tone::Plain, &format!("  {:<4}", if has_fix(rule) { "fix" } else { "" })),
         ];
         write_line(out, style, &lead)?;

@@ -10,7 +10,8 @@ use super::place::{Files, Spot};
 use super::{CheckReport, CheckedFile, RuleEntry, Shown};
 use crate::json::write_json;
 
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// Writes one run.
 pub fn render_sarif(report: &CheckReport, shown: Shown, out: &mut dyn Write) -> io::Result<()> {

@@ -54,8 +54,7 @@ pub fn render_summary(
     let fixed: usize = report.fixed.iter().map(|(_, count)| count).sum();
     let checked = number(report.files_checked, "file");
     let mut parts = Vec::new();
-    for (count, what) in
-        [(seen.errors, "error"), (seen.warnings, "warning"), (seen.notes, "note")]
+    for (count, what) in [(seen.errors, "error"), (seen.warnings, "warning"), (seen.notes, "note")]
     {
         if count > 0 {
             parts.push(number(count, what));
@@ -71,11 +70,7 @@ pub fn render_summary(
         let line = format!("Nothing found in {checked}.");
         write_line(out, style, &[style.span(Tone::Good, &line)])?;
     } else {
-        let line = format!(
-            "Found {} in {} of {checked}.",
-            parts.join(", "),
-            seen.files
-        );
+        let line = format!("Found {} in {} of {checked}.", parts.join(", "), seen.files);
         write_line(out, style, &[style.span(Tone::Strong, &line)])?;
     }
     let mut hints = Vec::new();

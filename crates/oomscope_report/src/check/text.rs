@@ -38,7 +38,8 @@ fn write_finding(
     finding: &Finding,
 ) -> io::Result<()> {
     let word = format!("{}[{}]", severity(finding.severity), finding.rule);
-    let mut headline = vec![style.span(tone(finding.severity), &word), style.span(Tone::Strong, ": ")];
+    let mut headline =
+        vec![style.span(tone(finding.severity), &word), style.span(Tone::Strong, ": ")];
     headline.extend(style.prose(Tone::Strong, &finding.message));
     write_wrapped(out, style, &[], &headline)?;
 

@@ -22,9 +22,9 @@ mod intermediates;
 mod loading;
 mod precision;
 mod references;
-pub(crate) mod tool;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tool;
 
 /// A rule: what it finds, why that matters, and how it finds it.
 pub struct Rule {

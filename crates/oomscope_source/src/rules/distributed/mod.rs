@@ -4,6 +4,4 @@ use crate::rules::Rule;
 
 mod default_device_per_rank;
 
-pub(super) static RULES: &[Rule] = &[
-    default_device_per_rank::RULE,
-];
+pub(super) static RULES: &[Rule] = &[default_device_per_rank::RULE];

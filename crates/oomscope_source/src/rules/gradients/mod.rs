@@ -6,8 +6,5 @@ mod create_graph;
 mod missing_zero_grad;
 mod retain_graph;
 
-pub(super) static RULES: &[Rule] = &[
-    missing_zero_grad::RULE,
-    retain_graph::RULE,
-    create_graph::RULE,
-];
+pub(super) static RULES: &[Rule] =
+    &[missing_zero_grad::RULE, retain_graph::RULE, create_graph::RULE];

@@ -4,6 +4,4 @@ use crate::rules::Rule;
 
 mod full_logits_upcast;
 
-pub(super) static RULES: &[Rule] = &[
-    full_logits_upcast::RULE,
-];
+pub(super) static RULES: &[Rule] = &[full_logits_upcast::RULE];

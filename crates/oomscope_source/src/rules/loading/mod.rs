@@ -4,6 +4,4 @@ use crate::rules::Rule;
 
 mod load_onto_device;
 
-pub(super) static RULES: &[Rule] = &[
-    load_onto_device::RULE,
-];
+pub(super) static RULES: &[Rule] = &[load_onto_device::RULE];
