@@ -206,13 +206,6 @@ pub(crate) struct Carried<'a> {
     pub(crate) in_loop: usize,
 }
 
-/// What a `return` hands over.
-#[derive(Clone, Debug)]
-pub(crate) struct Returned<'a> {
-    pub(crate) expr: &'a Expr,
-    pub(crate) value: Value,
-}
-
 /// A dict literal with something in it that may carry a graph.
 #[derive(Clone, Debug)]
 pub(crate) struct DictLiteral<'a> {
@@ -233,7 +226,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
     pub(crate) tensor_keys: Vec<TensorKey<'a>>,
-    pub(crate) returns: Vec<Returned<'a>>,
+    /// What each `return` hands over.
+    pub(crate) returns: Vec<&'a Expr>,
     pub(crate) carried: Vec<Carried<'a>>,
     pub(crate) dicts: Vec<DictLiteral<'a>>,
     /// `module.requires_grad = False`: sets an attribute that nothing reads.
@@ -349,6 +343,7 @@ fn network_method(call: &ExprCall) -> Option<String> {
 
 /// What callers need to know of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Summary {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,

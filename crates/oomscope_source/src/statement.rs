@@ -7,7 +7,7 @@ use ruff_python_ast::{
 use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
-use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
+use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode};
 use crate::imports::{dotted, last_part};
 use crate::index::for_each_block;
 use crate::search::{called_name, yields};
@@ -61,7 +61,7 @@ impl<'a> Walker<'a, '_> {
                 if let Some(expr) = &s.value {
                     let value = self.evaluate(expr);
                     if value.graph != Graph::No {
-                        self.facts.returns.push(Returned { expr, value: value.clone() });
+                        self.facts.returns.push(expr);
                     }
                     self.leave_with(value);
                 }
@@ -546,7 +546,7 @@ impl<'a> Walker<'a, '_> {
                 .index
                 .function_named(self.file, name)
                 .and_then(|id| self.index.function(id))
-                .is_some_and(|function| function.is_generator())
+                .is_some_and(crate::index::Function::is_generator)
     }
 }
 

@@ -91,8 +91,8 @@ pub(super) fn kept_dict<'f, 'a>(
 }
 
 /// Follows names, calls and their return values to a dict.
-fn origin<'f, 'a>(
-    project: &'f Project<'a>,
+fn origin<'a>(
+    project: &Project<'a>,
     id: FunctionId,
     expr: &'a Expr,
     element: Option<usize>,
@@ -127,7 +127,7 @@ fn origin<'f, 'a>(
                     .flatten();
             };
             let returns = &project.facts.get(callee.0 as usize)?.returns;
-            returns.iter().find_map(|r| origin(project, callee, r.expr, element, left))
+            returns.iter().find_map(|expr| origin(project, callee, expr, element, left))
         }
         _ => None,
     }
