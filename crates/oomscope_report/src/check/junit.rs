@@ -1,4 +1,4 @@
-//! JUnit's XML, which most CI servers show: a suite a file, a failure a finding.
+//! `JUnit`'s XML, which most CI servers show: a suite a file, a failure a finding.
 
 use std::io::{self, Write};
 
