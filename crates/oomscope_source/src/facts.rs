@@ -159,6 +159,7 @@ pub(crate) struct Loop {
 
 /// A list, dict, or accumulator.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Container {
     pub(crate) name: String,
     /// Made in this loop.
@@ -209,7 +210,6 @@ pub(crate) struct Carried<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Returned<'a> {
     pub(crate) expr: &'a Expr,
-    pub(crate) value: Value,
 }
 
 /// A dict literal with something in it that may carry a graph.
@@ -348,6 +348,7 @@ fn network_method(call: &ExprCall) -> Option<String> {
 
 /// What callers need to know of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Summary {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,

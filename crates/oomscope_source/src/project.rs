@@ -120,8 +120,8 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         consumed_attributes,
         read_as_tensors,
         emptied,
-        reassigned,
         rewritten,
+        reassigned,
         bounded,
     }
 }
@@ -164,10 +164,7 @@ fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
 }
 
 /// Attributes that are assigned after their object was made: at all, and more than once.
-fn rewritten(
-    index: &Index<'_>,
-    facts: &[Facts<'_>],
-) -> (FxHashSet<String>, FxHashSet<String>) {
+fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> (FxHashSet<String>, FxHashSet<String>) {
     let mut assigned: FxHashSet<String> = FxHashSet::default();
     // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
     let mut again = container_names(facts, |facts, number, _| {
@@ -237,6 +234,39 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// Whether autograd is off wherever a function runs: as far as its callers are known, or,
+    /// where none is, at all calls of something of its name.
+    pub(crate) fn runs_without_grad(&self, id: FunctionId) -> bool {
+        self.is_off_by_name(id, 3)
+    }
+
+    fn is_off_by_name(&self, id: FunctionId, left: usize) -> bool {
+        match self.modes.get(&id) {
+            Some(Mode::Off) => return true,
+            Some(Mode::On) => return false,
+            Some(Mode::Inherited | Mode::Unknown) | None => {}
+        }
+        let (Some(function), Some(left)) = (self.index.function(id), left.checked_sub(1)) else {
+            return false;
+        };
+        if self.sites.contains_key(&id) || function.class.is_none() || function.name == "forward" {
+            return false;
+        }
+        let Some(calls) = self.calls.get(function.name).filter(|calls| calls.len() <= 32) else {
+            return false;
+        };
+        let mut others = calls.iter().filter(|(caller, _)| *caller != id).peekable();
+        others.peek().is_some()
+            && others.all(|(caller, number)| {
+                let call = self.facts.get(caller.0 as usize).and_then(|f| f.calls.get(*number));
+                call.is_some_and(|call| match call.mode {
+                    Mode::Off => true,
+                    Mode::Inherited => self.is_off_by_name(*caller, left),
+                    Mode::On | Mode::Unknown => false,
+                })
+            })
+    }
+
     /// Whether a function evaluates, by its name or by what it calls.
     pub(crate) fn evaluates(&self, id: FunctionId) -> bool {
         let (Some(function), Some(facts)) =
@@ -278,7 +308,8 @@ impl<'a> Project<'a> {
     pub(crate) fn is_of_another_framework(&self, function: &Function<'_>) -> bool {
         let Some(names) = self.index.names(function.file) else { return false };
         let imports = |name: &str| names.imports.path_of(name).is_some();
-        !imports("torch") && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
+        !imports("torch")
+            && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
     }
 
     /// Whether a file or function is a unit test: nothing there runs for long.
