@@ -12,6 +12,7 @@ mod generate;
 mod measure;
 mod peers;
 mod picture;
+mod rules;
 mod schema;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ usage: cargo xtask <chore>
   check             every check below
   arrows            no crate depends on one that the architecture forbids
   schema [--check]  write (or check) the JSON schemas in schema/
+  rules [--check]   write (or check) docs/rules.md, the page of the source rules
   bench FILE        time `diagnose` of a snapshot against Python's pickle.load of it
   bench-allocator FILE [--torch-python PYTHON] [--runner PROGRAM]
                     time the allocator model on a snapshot's trace, and PyTorch's own allocator on
@@ -52,11 +54,14 @@ fn main() -> Result<()> {
         ["check"] => {
             arrows::check(root())?;
             schema::run(root(), Mode::Check)?;
+            rules::run(root(), Mode::Check)?;
             picture::run(root(), Mode::Check)
         }
         ["arrows"] => arrows::check(root()),
         ["schema"] => schema::run(root(), Mode::Write),
         ["schema", "--check"] => schema::run(root(), Mode::Check),
+        ["rules"] => rules::run(root(), Mode::Write),
+        ["rules", "--check"] => rules::run(root(), Mode::Check),
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
         ["bench", file] => bench::run(file),

@@ -9,8 +9,9 @@ use crate::Mode;
 
 type Schema = (&'static str, fn() -> String);
 
-const SCHEMAS: [Schema; 3] = [
+const SCHEMAS: [Schema; 4] = [
     ("schema/diagnosis.schema.json", oomscope_report::json_schema),
+    ("schema/check.schema.json", oomscope_report::check::json_schema),
     ("schema/snapshot.schema.json", oomscope_report::snapshot::json_schema),
     ("schema/replay.schema.json", oomscope_report::snapshot::run_json_schema),
 ];

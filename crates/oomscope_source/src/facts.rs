@@ -206,12 +206,6 @@ pub(crate) struct Carried<'a> {
     pub(crate) in_loop: usize,
 }
 
-/// What a `return` hands over.
-#[derive(Clone, Debug)]
-pub(crate) struct Returned<'a> {
-    pub(crate) expr: &'a Expr,
-}
-
 /// A dict literal with something in it that may carry a graph.
 #[derive(Clone, Debug)]
 pub(crate) struct DictLiteral<'a> {
@@ -232,7 +226,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
     pub(crate) tensor_keys: Vec<TensorKey<'a>>,
-    pub(crate) returns: Vec<Returned<'a>>,
+    /// What each `return` hands over.
+    pub(crate) returns: Vec<&'a Expr>,
     pub(crate) carried: Vec<Carried<'a>>,
     pub(crate) dicts: Vec<DictLiteral<'a>>,
     /// `module.requires_grad = False`: sets an attribute that nothing reads.

@@ -153,12 +153,11 @@ impl<'a> Index<'a> {
             };
             enter(file, &mut seen, &mut open);
             while let Some((file, rest)) = open.last_mut() {
-                match rest.pop() {
-                    Some(next) => enter(next, &mut seen, &mut open),
-                    None => {
-                        order.push(*file);
-                        open.pop();
-                    }
+                if let Some(next) = rest.pop() {
+                    enter(next, &mut seen, &mut open);
+                } else {
+                    order.push(*file);
+                    open.pop();
                 }
             }
         }

@@ -82,7 +82,7 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
 
 /// Rounds of walks before the callers' grad modes are settled: what is learnt travels one file further
 /// with each.
-const LEARNING_ROUNDS: usize = 3;
+const LEARNING_ROUNDS: usize = 2;
 
 fn build(parsed: &[Parsed]) -> Project<'_> {
     let index = index(parsed);

@@ -4,7 +4,7 @@ use ruff_python_ast::{ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, Stmt
 use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
-use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
+use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode};
 use crate::grad_mode::tensor_test;
 use crate::imports::dotted;
 use crate::search::called_name;
@@ -58,7 +58,7 @@ impl<'a> Walker<'a, '_> {
                 if let Some(expr) = &s.value {
                     let value = self.evaluate(expr);
                     if value.graph != Graph::No {
-                        self.facts.returns.push(Returned { expr });
+                        self.facts.returns.push(expr);
                     }
                     self.leave_with(value);
                 }
@@ -502,6 +502,6 @@ impl<'a> Walker<'a, '_> {
                 .index
                 .function_named(self.file, name)
                 .and_then(|id| self.index.function(id))
-                .is_some_and(|function| function.is_generator())
+                .is_some_and(crate::index::Function::is_generator)
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Walker<'a, '_> {
             }
         }
         let Some(returns) = &summary.returns else {
-            if self.index.function(id).is_some_and(|function| function.is_abstract()) {
+            if self.index.function(id).is_some_and(crate::index::Function::is_abstract) {
                 return self.unknown_result(call, callee, arguments);
             }
             return Value::plain();

@@ -39,6 +39,8 @@ pub fn oomscope_in(folder: &Path, arguments: &[&str], input: &str) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env_remove("NO_COLOR")
+        // A check of the repository leaves nothing in it.
+        .env("OOMSCOPE_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

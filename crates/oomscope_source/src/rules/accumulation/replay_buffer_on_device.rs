@@ -71,7 +71,7 @@ fn given_on_device(
     id: FunctionId,
     function: &Function<'_>,
     piece: &Piece<'_>,
-) -> Option<Option<PathStep>> {
+) -> Option<Vec<PathStep>> {
     let value = &piece.value;
     if value.host || value.scalar || matches!(value.kind, Kind::Plain) {
         return None;
@@ -89,11 +89,12 @@ fn given_on_device(
         let Some((given, value)) = given else { continue };
         if value.device && !value.host && !value.small && !value.scalar {
             let range = given.range();
-            return Some(step(project, site.caller, range, "given on the device".to_owned()));
+            let given = step(project, site.caller, range, "given on the device".to_owned());
+            return Some(given.into_iter().collect());
         }
     }
     // No caller is given: arithmetic that only tensors have says that it keeps tensors as they come.
-    (sites.is_none() && is_tensor_arithmetic(piece.expr)).then_some(None)
+    (sites.is_none() && is_tensor_arithmetic(piece.expr)).then(Vec::new)
 }
 
 /// The name that an expression starts with: `state` of `state[-1].byte()`.
@@ -125,12 +126,12 @@ fn report_kept(
     id: FunctionId,
     store: &Store<'_>,
     piece: &Piece<'_>,
-    source: Option<PathStep>,
+    source: Vec<PathStep>,
     findings: &mut Vec<(FileId, Finding)>,
 ) {
     let Some(file) = project.index.file_of(id) else { return };
     let value = short(file.slice(piece.expr));
-    let mut path: Vec<PathStep> = source.into_iter().collect();
+    let mut path = source;
     let keeps = format!("`{}` keeps `{value}` where it is", store.target);
     path.extend(step(project, id, store.range, keeps));
     let finding = Report {

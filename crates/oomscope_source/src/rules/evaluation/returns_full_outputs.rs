@@ -51,7 +51,7 @@ fn full_output<'a>(facts: &Facts<'a>) -> Option<&'a Expr> {
         value.output && !value.scalar && !value.small && !value.host && named.contains(&key)
     };
     let returned =
-        |dict: &DictLiteral<'a>| facts.returns.iter().any(|r| r.expr.range() == dict.range);
+        |dict: &DictLiteral<'a>| facts.returns.iter().any(|expr| expr.range() == dict.range);
     facts
         .dicts
         .iter()

@@ -128,7 +128,7 @@ fn origin<'a>(
                     .flatten();
             };
             let returns = &project.facts.get(callee.0 as usize)?.returns;
-            returns.iter().find_map(|r| origin(project, callee, r.expr, element, left))
+            returns.iter().find_map(|expr| origin(project, callee, expr, element, left))
         }
         _ => None,
     }

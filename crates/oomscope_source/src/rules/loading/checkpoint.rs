@@ -51,7 +51,10 @@ fn on_device<'p, 'a>(project: &'p Project<'a>, site: Site<'p, 'a>) -> Option<Che
     if !runs_on_a_device(file, site.function) {
         return None;
     }
-    let map_location = map_location(call)?;
+    if !is_plain(call) {
+        return None;
+    }
+    let map_location = map_location(call);
     let landing = landing(site.facts, site.function, map_location)?;
     let assigned = map_location.and_then(|expr| none_of(site.facts, expr));
     let decided = assigned.map_or(call.range(), Ranged::range);
@@ -101,21 +104,21 @@ fn runs_on_a_device(file: &Parsed, function: &Function<'_>) -> bool {
         && !converts(&function.qualified)
 }
 
-/// The argument `map_location`, and none inside where there is none; none where it cannot be known.
-fn map_location(call: &ExprCall) -> Option<Option<&Expr>> {
-    if call.arguments.args.iter().any(Expr::is_starred_expr) {
-        return None;
-    }
-    let mut given = call.arguments.args.get(1);
-    for keyword in &call.arguments.keywords {
-        match keyword.arg.as_ref()?.as_str() {
-            "map_location" => given = Some(&keyword.value),
-            // What is mapped from the file stays on the host.
-            "mmap" => return None,
-            _ => {}
-        }
-    }
-    Some(given)
+/// Whether the arguments can be known, and the file is not mapped, which stays on the host.
+fn is_plain(call: &ExprCall) -> bool {
+    !call.arguments.args.iter().any(Expr::is_starred_expr)
+        && call
+            .arguments
+            .keywords
+            .iter()
+            .all(|keyword| keyword.arg.as_ref().is_some_and(|arg| arg.as_str() != "mmap"))
+}
+
+fn map_location(call: &ExprCall) -> Option<&Expr> {
+    let keywords = &call.arguments.keywords;
+    let named =
+        keywords.iter().find(|k| k.arg.as_ref().is_some_and(|arg| arg.as_str() == "map_location"));
+    named.map(|keyword| &keyword.value).or_else(|| call.arguments.args.get(1))
 }
 
 fn landing(

@@ -102,7 +102,9 @@ fn reads_of(project: &Project<'_>, function: &Function<'_>, attribute: &str) -> 
             continue;
         };
         let mut search = Search { attribute, detached: Vec::new(), otherwise: 0 };
-        body.iter().for_each(|stmt| search.visit_stmt(stmt));
+        for stmt in body {
+            search.visit_stmt(stmt);
+        }
         reads.detached.extend(search.detached.into_iter().map(|range| (*method, range)));
         reads.otherwise += search.otherwise;
     }

@@ -32,7 +32,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         let Some(tensor) = kept_tensor(facts) else { continue };
         let Some(made) = made_in_a_loop(project, class, function.file) else { continue };
         let Some(file) = project.index.file(function.file) else { continue };
-        let mut path: Vec<PathStep> = made.into_iter().collect();
+        let mut path = made;
         let held = format!("`{}` is held with it", short(file.slice(&tensor)));
         path.extend(step(project, id, tensor, held));
         path.extend(step(project, id, range, format!("`{target}` refers back to the object")));
@@ -90,7 +90,7 @@ fn kept_tensor(facts: &Facts<'_>) -> Option<TextRange> {
 }
 
 /// Where objects of the class are made again and again.
-fn made_in_a_loop(project: &Project<'_>, class: ClassId, file: FileId) -> Option<Option<PathStep>> {
+fn made_in_a_loop(project: &Project<'_>, class: ClassId, file: FileId) -> Option<Vec<PathStep>> {
     let made = |id: FunctionId, facts: &Facts<'_>| {
         let call = facts.calls.iter().find(|call| {
             let name = called_name(call.call);
@@ -99,7 +99,8 @@ fn made_in_a_loop(project: &Project<'_>, class: ClassId, file: FileId) -> Option
                 && facts.loops_around(call.in_loop).any(|(_, l)| l.over_data || l.has_backward)
         })?;
         let range = ruff_text_size::Ranged::range(call.call);
-        Some(step(project, id, range, "made in every iteration".to_owned()))
+        let made = step(project, id, range, "made in every iteration".to_owned());
+        Some(made.into_iter().collect())
     };
     let mut here = project.functions_of(file);
     here.find_map(|(id, _, facts)| made(id, facts))

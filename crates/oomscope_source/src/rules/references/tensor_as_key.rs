@@ -32,7 +32,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some(source) = source_of(project, id, function, facts, key) else { continue };
             let Some(file) = project.index.file_of(id) else { continue };
             let (name, container) = (short(file.slice(key.key)), short(file.slice(key.container)));
-            let mut path: Vec<PathStep> = source.into_iter().collect();
+            let mut path = source;
             let keeps = format!("`{container}` keeps `{name}` itself, not its value");
             path.extend(step(project, id, key.key.range(), keeps));
             let finding = Report {
@@ -52,15 +52,15 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     }
 }
 
-/// Where the key is known to be a tensor: here, or at a call that gives it. None inside where the
-/// key's own line shows it; none where nothing does, or where the container dies with the call.
+/// Where the key is known to be a tensor: no step where its own function shows it, the call that
+/// gives it otherwise; none where nothing does, or where the container dies with the call.
 fn source_of(
     project: &Project<'_>,
     id: FunctionId,
     function: &Function<'_>,
     facts: &Facts<'_>,
     key: &TensorKey<'_>,
-) -> Option<Option<PathStep>> {
+) -> Option<Vec<PathStep>> {
     let container = dotted(key.container)?;
     let outlives = container.contains('.')
         || facts.containers.iter().any(|c| c.name == container && c.returned);
@@ -70,7 +70,7 @@ fn source_of(
     let name = dotted(key.key)?;
     let is_tensor = matches!(key.value.kind, Kind::Tensor) && key.value.device && !key.value.host;
     if is_tensor || asserted(function, &name) {
-        return Some(None);
+        return Some(Vec::new());
     }
     let number = function.numbered_parameters().position(|p| p.name.as_str() == name)?;
     let sites = project.sites.get(&id)?;
@@ -84,8 +84,11 @@ fn source_of(
             asserted(caller, &dotted(given)?).then_some(())
         };
         let is_tensor = matches!(value.kind, Kind::Tensor) && value.device && !value.host;
-        (is_tensor || is_asserted().is_some())
-            .then(|| step(project, site.caller, given.range(), "a tensor is given".to_owned()))
+        (is_tensor || is_asserted().is_some()).then(|| {
+            step(project, site.caller, given.range(), "a tensor is given".to_owned())
+                .into_iter()
+                .collect()
+        })
     })
 }
 
