@@ -5,7 +5,7 @@ use ruff_text_size::Ranged;
 
 use crate::facts::{DictLiteral, Mode};
 use crate::imports::dotted;
-use crate::statement::tensor_test;
+use crate::grad_mode::tensor_test;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
 

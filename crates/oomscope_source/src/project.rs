@@ -234,6 +234,39 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// Whether autograd is off wherever a function runs: as far as its callers are known, or,
+    /// where none is, at all calls of something of its name.
+    pub(crate) fn runs_without_grad(&self, id: FunctionId) -> bool {
+        self.is_off_by_name(id, 3)
+    }
+
+    fn is_off_by_name(&self, id: FunctionId, left: usize) -> bool {
+        match self.modes.get(&id) {
+            Some(Mode::Off) => return true,
+            Some(Mode::On) => return false,
+            Some(Mode::Inherited | Mode::Unknown) | None => {}
+        }
+        let (Some(function), Some(left)) = (self.index.function(id), left.checked_sub(1)) else {
+            return false;
+        };
+        if self.sites.contains_key(&id) || function.class.is_none() || function.name == "forward" {
+            return false;
+        }
+        let Some(calls) = self.calls.get(function.name).filter(|calls| calls.len() <= 32) else {
+            return false;
+        };
+        let mut others = calls.iter().filter(|(caller, _)| *caller != id).peekable();
+        others.peek().is_some()
+            && others.all(|(caller, number)| {
+                let call = self.facts.get(caller.0 as usize).and_then(|f| f.calls.get(*number));
+                call.is_some_and(|call| match call.mode {
+                    Mode::Off => true,
+                    Mode::Inherited => self.is_off_by_name(*caller, left),
+                    Mode::On | Mode::Unknown => false,
+                })
+            })
+    }
+
     /// Whether a function evaluates, by its name or by what it calls.
     pub(crate) fn evaluates(&self, id: FunctionId) -> bool {
         let (Some(function), Some(facts)) =

@@ -31,6 +31,9 @@ pub(crate) fn retained(
     {
         return None;
     }
+    if project.runs_without_grad(id) {
+        return None;
+    }
     let evaluates = project.evaluates(id);
     let freed = facts.consumed_at_end.union(store.consumed).contains_all(may);
     let handed_on = facts.returned.contains_all(may);

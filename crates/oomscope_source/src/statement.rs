@@ -1,16 +1,13 @@
 //! Statements: branches, loops, grad mode, assignments.
 
-use compact_str::CompactString;
-use ruff_python_ast::{
-    ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith, UnaryOp,
-};
+use ruff_python_ast::{ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith};
 use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
 use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode};
-use crate::imports::{dotted, last_part};
-use crate::index::for_each_block;
-use crate::search::{called_name, yields};
+use crate::grad_mode::tensor_test;
+use crate::imports::dotted;
+use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
@@ -279,47 +276,6 @@ impl<'a> Walker<'a, '_> {
         self.mode = outer;
     }
 
-    /// The mode that a `with` item or a statement switches to.
-    pub(crate) fn grad_mode_of(&self, expr: &Expr) -> Option<Mode> {
-        let (callee, arguments) = match expr {
-            Expr::Call(call) => (&*call.func, Some(&call.arguments)),
-            // `with torch.no_grad if x else nullcontext` and the like.
-            Expr::If(_) => return Some(Mode::Unknown),
-            other => (other, None),
-        };
-        if let Expr::If(_) = callee {
-            return Some(Mode::Unknown);
-        }
-        let path = dotted(callee)?;
-        let last = path.rsplit('.').next().unwrap_or(&path);
-        let resolved = self.index.names(self.file)?.imports.resolve(callee);
-        let last = resolved.as_deref().and_then(|p| p.rsplit('.').next()).unwrap_or(last);
-        let flag = arguments.and_then(|a| a.args.first());
-        match last {
-            "no_grad" | "inference_mode" => match flag {
-                Some(Expr::BooleanLiteral(b)) if !b.value => Some(Mode::On),
-                Some(Expr::BooleanLiteral(_)) | None => Some(Mode::Off),
-                Some(_) => Some(Mode::Unknown),
-            },
-            "enable_grad" => Some(Mode::On),
-            "set_grad_enabled" => match flag {
-                Some(Expr::BooleanLiteral(b)) if b.value => Some(Mode::On),
-                Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
-                _ => Some(Mode::Unknown),
-            },
-            wrapper if wrapper.contains("no_grad") || wrapper.contains("inference_") => {
-                let sure = !wrapper.starts_with("maybe") && !wrapper.contains("optional");
-                Some(if sure { Mode::Off } else { Mode::Unknown })
-            }
-            wrapper if wrapper.split('_').any(|word| word == "grad") => Some(Mode::Unknown),
-            name => {
-                let manager = self.index.function_named(self.file, name)?;
-                let body = self.index.function(manager)?.body;
-                yields_without_grad(body, 0).then_some(Mode::Off)
-            }
-        }
-    }
-
     fn walk_try(&mut self, s: &'a StmtTry) {
         self.walk_body(&s.body);
         self.walk_body(&s.orelse);
@@ -548,47 +504,4 @@ impl<'a> Walker<'a, '_> {
                 .and_then(|id| self.index.function(id))
                 .is_some_and(crate::index::Function::is_generator)
     }
-}
-
-/// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
-/// whether the body sees a tensor.
-pub(crate) fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
-    match test {
-        Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
-            tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
-        }
-        Expr::Call(call) => {
-            let (first, second) = (call.arguments.args.first()?, call.arguments.args.get(1));
-            let says_tensor = match (called_name(call), second) {
-                ("is_tensor", None) => true,
-                ("isinstance", Some(kind)) => {
-                    dotted(kind).is_some_and(|path| last_part(&path) == "Tensor")
-                }
-                ("hasattr", Some(Expr::StringLiteral(text))) => {
-                    matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")
-                }
-                _ => false,
-            };
-            says_tensor.then(|| dotted(first)).flatten().map(|name| (name, true))
-        }
-        _ => None,
-    }
-}
-
-/// Whether a context manager's body runs under `no_grad`.
-fn yields_without_grad(body: &[Stmt], depth: usize) -> bool {
-    depth < 8
-        && body.iter().any(|stmt| {
-            if let Stmt::With(with) = stmt
-                && with.items.iter().any(|item| {
-                    matches!(&item.context_expr, Expr::Call(call)
-                        if torch_api::switches_grad_off(called_name(call)))
-                })
-            {
-                return yields(&with.body);
-            }
-            let mut found = false;
-            for_each_block(stmt, &mut |block| found |= yields_without_grad(block, depth + 1));
-            found
-        })
 }

@@ -33,7 +33,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if project.is_unit_test(function)
             || facts.model_calls.is_empty() && !facts.calls_eval
             || project.is_of_another_framework(function)
-            || project.grad_mode(id) == GradMode::Off
+            || project.runs_without_grad(id)
             || facts.wants_grad
             || is_part_of_a_module(project, function, facts)
         {
@@ -46,7 +46,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         });
         let whole = project.evaluates(id) && evidence_of_evaluation(function, facts);
         let found = if whole {
-            calls.into_iter().next().copied().or_else(|| step_in_loop(project, facts))
+            // One in a loop matters more than one beside it.
+            let calls: Vec<ModelCall> = calls.copied().collect();
+            let looped = calls.iter().find(|call| call.in_loop.is_some());
+            looped.or(calls.first()).copied().or_else(|| step_in_loop(project, facts))
         } else {
             calls.copied().find(|call| in_evaluation_loop(facts, call))
         };
@@ -184,13 +187,13 @@ fn report_recorded(
     let passing = call.in_loop.is_none()
         && !torch_api::names_an_evaluation(function.name)
         && !project.repeated.contains_key(&id);
-    let benchmark = passing || project.is_benchmark(function);
+    let light = passing || project.is_benchmark(function);
     let name = if function.parent.is_some() { function.qualified.as_str() } else { "this script" };
     let finding = Report {
         function: place,
         range,
         severity: match accumulates {
-            _ if benchmark => Severity::Note,
+            _ if light => Severity::Note,
             true => Severity::Error,
             false => Severity::Warning,
         },

@@ -57,7 +57,7 @@ fn ignored_switches(facts: &Facts<'_>) -> Vec<TextRange> {
             && matches!(assignment.value, Expr::BooleanLiteral(b) if b.value)
     });
     found.extend(attributes.map(|assignment| assignment.range));
-    found.sort_unstable_by_key(ruff_text_size::Ranged::start);
+    found.sort_unstable_by_key(Ranged::start);
     found
 }
 

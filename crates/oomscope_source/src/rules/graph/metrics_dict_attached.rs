@@ -104,16 +104,17 @@ fn origin<'a>(
         Expr::Dict(_) => Some((id, expr)),
         Expr::Tuple(tuple) => origin(project, id, tuple.elts.get(element?)?, None, left),
         Expr::Name(name) => {
-            let (value, element) =
-                facts.assignments.iter().rev().find_map(|assignment| match assignment.target {
-                    Expr::Name(target) if target.id == name.id => Some((assignment.value, None)),
-                    Expr::Tuple(targets) => targets
-                        .elts
-                        .iter()
-                        .position(|t| matches!(t, Expr::Name(n) if n.id == name.id))
-                        .map(|at| (assignment.value, Some(at))),
-                    _ => None,
-                })?;
+            let before = name.range.start();
+            let mut earlier = facts.assignments.iter().rev().filter(|a| a.range.start() < before);
+            let (value, element) = earlier.find_map(|assignment| match assignment.target {
+                Expr::Name(target) if target.id == name.id => Some((assignment.value, None)),
+                Expr::Tuple(targets) => targets
+                    .elts
+                    .iter()
+                    .position(|t| matches!(t, Expr::Name(n) if n.id == name.id))
+                    .map(|at| (assignment.value, Some(at))),
+                _ => None,
+            })?;
             origin(project, id, value, element, left)
         }
         Expr::Call(call) if called_name(call) == "dict" => Some((id, expr)),
