@@ -6,6 +6,7 @@
 mod arrows;
 mod bench;
 mod bench_allocator;
+mod bench_check;
 mod bench_peers;
 mod generate;
 mod measure;
@@ -29,6 +30,8 @@ usage: cargo xtask <chore>
   bench-allocator FILE [--torch-python PYTHON] [--runner PROGRAM]
                     time the allocator model on a snapshot's trace, and PyTorch's own allocator on
                     the same requests; PROGRAM starts PYTHON where there is no GPU (use --release)
+  bench-check PATH... [--ruff RUFF] [--torch-preflight PROGRAM] [--rounds N]
+                    time `check` of files beside other linters, in turns
   bench-peers FILE [--rounds N] [--markdown]
                     time every tool that reads snapshots on one, in turns (see docs/measurements.md)
   peers FOLDER      bring the tools that the agreement test compares with into a folder
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
         ["picture"] => picture::run(root(), Mode::Write),
         ["picture", "--check"] => picture::run(root(), Mode::Check),
         ["bench", file] => bench::run(file),
+        ["bench-check", arguments @ ..] => bench_check::run(arguments),
         ["bench-allocator", arguments @ ..] => bench_allocator::run(arguments),
         ["bench-peers", arguments @ ..] => bench_peers::run(arguments),
         ["peers", folder] => peers::install_for_tests(folder),

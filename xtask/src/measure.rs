@@ -13,6 +13,8 @@ pub(crate) struct Figure {
     pub(crate) seconds: f64,
     /// Peak resident KiB, where GNU time is installed.
     pub(crate) peak_kib: Option<u64>,
+    /// CPU seconds of all its threads, where GNU time is installed.
+    pub(crate) cpu: Option<f64>,
 }
 
 /// Runs `words` in its own process. Exit code 1 is no failure: linters and `oomscope diagnose` say
@@ -25,7 +27,7 @@ pub(crate) fn measure(words: &[String], home: Option<&Path>) -> Result<Figure> {
     let is_timed = Path::new(GNU_TIME).exists();
     let mut process = Command::new(if is_timed { GNU_TIME } else { program });
     if is_timed {
-        process.args(["--quiet", "--format", "%M", program]);
+        process.args(["--quiet", "--format", "%M %U %S", program]);
     }
     if let Some(home) = home {
         process.env("HOME", home).env("XDG_CONFIG_HOME", home).env("XDG_CACHE_HOME", home);
@@ -36,13 +38,15 @@ pub(crate) fn measure(words: &[String], home: Option<&Path>) -> Result<Figure> {
     let seconds = start.elapsed().as_secs_f64();
     let text = String::from_utf8_lossy(&output.stderr);
     let mut lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let peak_kib =
-        if is_timed { lines.pop().and_then(|line| line.trim().parse().ok()) } else { None };
+    let timed = if is_timed { lines.pop().unwrap_or_default() } else { "" };
+    let mut timed = timed.split_whitespace();
+    let peak_kib = timed.next().and_then(|word| word.parse().ok());
+    let cpu: Option<f64> = timed.map(|word| word.parse::<f64>().ok()).sum();
     let code = output.status.code();
     if !matches!(code, Some(0 | 1)) || (code == Some(1) && is_traceback(&text)) {
         bail!("{program}: {}: {}", output.status, lines.last().unwrap_or(&"no message"));
     }
-    Ok(Figure { seconds, peak_kib })
+    Ok(Figure { seconds, peak_kib, cpu: cpu.filter(|_| is_timed) })
 }
 
 /// Python, too, exits with 1 when it dies of an exception.

@@ -20,6 +20,11 @@ use clap::Parser;
 
 use cli::{Cli, Verb};
 
+/// Trees of source are millions of small allocations.
+#[cfg(all(unix, not(target_os = "android")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code for "nothing could be read" and for wrong arguments, as ruff and ripgrep have it.
 pub(crate) const COULD_NOT_READ: u8 = 2;
 

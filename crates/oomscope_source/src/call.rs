@@ -1,5 +1,6 @@
 //! What a call does: module calls make graphs, backward frees them, functions have summaries.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
@@ -10,12 +11,15 @@ use crate::torch_api as api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
+/// More calls of one function than this are not kept.
+const MOST_CALLS: usize = 100_000;
+
 /// What is known of the called thing.
 pub(crate) struct Callee {
     pub(crate) path: Option<String>,
     /// As written, where it is a dotted name.
-    pub(crate) written: Option<String>,
-    pub(crate) name: String,
+    pub(crate) written: Option<CompactString>,
+    pub(crate) name: CompactString,
     pub(crate) receiver: Option<Value>,
     pub(crate) function: Option<FunctionId>,
     pub(crate) value: Value,
@@ -30,22 +34,34 @@ impl<'a> Walker<'a, '_> {
             let value = self.evaluate(argument);
             arguments.push((argument, value));
         }
-        if self.facts.calls.len() < 100_000 {
+        let (mode, consumed, fleeting) = (self.mode, self.names.consumed, self.is_fleeting(call));
+        let result = self.called(call, &callee, &arguments);
+        if self.facts.calls.len() < MOST_CALLS {
             self.facts.calls.push(Call {
                 call,
-                path: callee.path.clone(),
+                path: callee.path,
                 callee: callee.function,
                 receiver_class: callee.receiver.as_ref().and_then(Self::class_of),
-                receiver: callee.receiver.clone(),
-                arguments: arguments.clone(),
+                receiver: callee.receiver,
+                arguments,
                 in_loop: self.in_loop,
-                mode: self.mode,
-                consumed: self.names.consumed,
-                fleeting: self.is_fleeting(call),
+                mode,
+                consumed,
+                fleeting,
                 is_statement: false,
             });
         }
-        if let Some(mode) = switched_mode(&callee, call) {
+        result
+    }
+
+    /// What a call gives and does, once its callee and arguments are known.
+    fn called(
+        &mut self,
+        call: &'a ExprCall,
+        callee: &Callee,
+        arguments: &[(&'a Expr, Value)],
+    ) -> Value {
+        if let Some(mode) = switched_mode(callee, call) {
             self.mode = mode;
             return Value::plain();
         }
@@ -56,8 +72,12 @@ impl<'a> Walker<'a, '_> {
         {
             self.mode = mode;
         }
-        let result = self.apply(call, &callee, &arguments);
-        self.store_by_method(call, &arguments);
+        let mut result = self.apply(call, callee, arguments);
+        // `move_to(x, "cpu")`, whoever defines it.
+        if arguments.iter().any(|(argument, _)| names_the_host(argument)) {
+            (result.host, result.device) = (!matches!(result.kind, Kind::Plain), false);
+        }
+        self.store_by_method(call, arguments);
         result
     }
 
@@ -66,7 +86,7 @@ impl<'a> Walker<'a, '_> {
         let written = dotted(&call.func);
         match &*call.func {
             Expr::Attribute(attribute) => {
-                let name = attribute.attr.to_string();
+                let name = CompactString::from(attribute.attr.as_str());
                 if path.as_deref().is_some_and(|p| self.is_module_path(p)) {
                     let function = path.as_deref().and_then(|p| self.index.function_at(p));
                     let class = path.as_deref().and_then(|p| self.index.class_at(p));
@@ -93,9 +113,7 @@ impl<'a> Walker<'a, '_> {
                 let value = match function {
                     Some(id) => Value::of_kind(Kind::Function(id)),
                     None => Self::class_of(&receiver)
-                        .and_then(|class| {
-                            self.knowledge.attributes.get(&(class, name.clone())).cloned()
-                        })
+                        .and_then(|class| self.notes.attribute(class, &name))
                         .or_else(|| {
                             let written = written.as_deref()?;
                             self.names.lookup(written).map(|binding| binding.value.clone())
@@ -110,7 +128,7 @@ impl<'a> Walker<'a, '_> {
                     Kind::Function(id) => Some(id),
                     _ => None,
                 };
-                let name = name.id.to_string();
+                let name = CompactString::from(name.id.as_str());
                 Callee { path, written, name, receiver: None, function, value }
             }
             other => {
@@ -121,7 +139,7 @@ impl<'a> Walker<'a, '_> {
                     _ => None,
                 };
                 let name = base.as_deref().and_then(|b| b.rsplit('.').next()).unwrap_or_default();
-                let name = name.to_owned();
+                let name = CompactString::from(name);
                 Callee { path, written, name, receiver: None, function: None, value }
             }
         }
@@ -218,7 +236,7 @@ impl<'a> Walker<'a, '_> {
                 return None;
             }
         }
-        self.index.unique_method(name)
+        self.index.unique_method(name).or_else(|| self.index.method_in_file(self.file, name))
     }
 
     fn apply(
@@ -262,6 +280,10 @@ impl<'a> Walker<'a, '_> {
                 // A parameter that holds a class: this makes the network.
                 return Value::of_kind(Kind::Module);
             }
+            Kind::Transform => {
+                let inputs = combine(arguments.iter().map(|(_, value)| value));
+                return self.as_recorded(Value { kind: Kind::Tensor, scalar: false, ..inputs });
+            }
             Kind::Module | Kind::Criterion => {
                 return self.apply_module(call, None, callee, arguments);
             }
@@ -284,7 +306,7 @@ impl<'a> Walker<'a, '_> {
             let known_plain = matches!(callee.value.kind, Kind::Plain);
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
-                && (api::names_a_network(name)
+                && (api::names_a_network(name) && !arguments.is_empty()
                     || callee.receiver.is_some() && is_forward_of_network(call, name)
                     || api::names_a_criterion(name)
                         && !(arguments.is_empty() && name.starts_with("get"))
@@ -298,24 +320,39 @@ impl<'a> Walker<'a, '_> {
 
     /// What goes into an unknown call may come out. Its result has a number of its own, so that a
     /// backward through it proves what it is.
-    fn unknown_result(
+    pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
         callee: &Callee,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let mut value = combine(arguments.iter().map(|(_, value)| value));
+        let name = callee.name.as_str();
+        if name.contains("detach") || name.contains("repackage") {
+            return Value { kind: Kind::Unknown, ..value.without_graph() };
+        }
+        if let [(_, only)] = arguments
+            && matches!(only.kind, Kind::Dict)
+            && (name.contains("dict") || name.contains("flatten"))
+        {
+            return only.clone();
+        }
         (value.kind, value.graph) = (Kind::Unknown, Graph::Maybe);
-        (value.scalar, value.host, value.latent) = (false, false, Bits::default());
+        (value.scalar, value.host, value.device) = (false, false, false);
+        value.latent = Bits::default();
         if let Some(receiver) = &callee.receiver {
             value.containers = value.containers.union(receiver.containers);
             value.params = value.params.union(receiver.params);
             value.may = value.may.union(receiver.may);
             value.must = value.must.union(receiver.must);
         }
-        if self.facts.graphs.len() < 40 && self.mode != Mode::Off {
+        // An object is no tensor, whatever it was made from.
+        let makes_object =
+            name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
+        if self.facts.graphs.len() < 40 && self.mode != Mode::Off && !makes_object {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());
+            self.facts.latents = self.facts.latents.union(value.latent);
             value.may = value.may.union(value.latent);
             value.must = value.must.union(value.latent);
         }
@@ -331,13 +368,12 @@ impl<'a> Walker<'a, '_> {
             && self.names.lookup(root).is_some_and(|binding| binding.bound_in == self.in_loop)
     }
 
-    fn is_layer(&self, name: &str) -> bool {
+    fn is_layer(&mut self, name: &str) -> bool {
         let Some(class) = self.class else { return false };
         self.index.method(class, name).is_none()
             && self
-                .knowledge
-                .attributes
-                .get(&(class, name.to_owned()))
+                .notes
+                .attribute(class, name)
                 .is_some_and(|value| matches!(value.kind, Kind::Module))
     }
 }
@@ -353,6 +389,10 @@ fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
         Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
         _ => None,
     }
+}
+
+fn names_the_host(argument: &Expr) -> bool {
+    matches!(argument, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
 }
 
 /// `encoder.forward_pass(x)`.

@@ -1,10 +1,11 @@
 //! What callers decide: the grad mode in which a function runs, and whether it runs in a loop.
 
+use ruff_python_ast::{Expr, Stmt};
 use rustc_hash::FxHashMap;
 
 use crate::facts::{Facts, Mode};
 use crate::imports::dotted;
-use crate::index::{FunctionId, Index};
+use crate::index::{Class, FunctionId, Index};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::Kind;
@@ -22,7 +23,10 @@ pub(crate) struct CallSite {
 pub(crate) type CallSites = FxHashMap<FunctionId, Vec<CallSite>>;
 
 /// Collects the call sites of every function; a function handed over counts as called there.
-pub(crate) fn call_sites(index: &Index<'_>, facts: &[Facts<'_>]) -> CallSites {
+pub(crate) fn call_sites<'f, 'a: 'f>(
+    index: &Index<'a>,
+    facts: impl Iterator<Item = &'f Facts<'a>>,
+) -> CallSites {
     let mut sites: CallSites = FxHashMap::default();
     for (caller, facts) in index.function_ids().zip(facts) {
         for call in &facts.calls {
@@ -59,7 +63,7 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         };
         let Some(path) = dotted(expr) else { continue };
         let imports = &index.names(function.file)?.imports;
-        let path = imports.resolve(expr).unwrap_or(path);
+        let path = imports.resolve(expr).unwrap_or_else(|| path.into());
         if torch_api::switches_grad_off(&path) {
             return Some(Mode::Off);
         }
@@ -68,10 +72,13 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         }
     }
     let class = class?;
+    if function.name == "update" && is_not_differentiable(class) {
+        return Some(Mode::Off);
+    }
     let base = |wanted: &[&str]| {
         class.bases.iter().any(|b| wanted.contains(&b.rsplit('.').next().unwrap_or(b)))
     };
-    let framework_off = base(&["LightningModule", "Callback", "Trainer"])
+    let framework_off = base(&["LightningModule", "Callback", "BasePredictionWriter", "Trainer"])
         && (function.name.starts_with("validation_")
             || function.name.starts_with("test_step")
             || function.name.starts_with("predict_step")
@@ -83,6 +90,19 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
     (framework_off || autograd_function).then_some(Mode::Off)
 }
 
+/// `is_differentiable = False` in a metric: its framework runs updates without autograd.
+fn is_not_differentiable(class: &Class<'_>) -> bool {
+    class.statements.iter().any(|stmt| {
+        let (target, value) = match stmt {
+            Stmt::Assign(s) => (s.targets.first(), Some(&*s.value)),
+            Stmt::AnnAssign(s) => (Some(&*s.target), s.value.as_deref()),
+            _ => return false,
+        };
+        matches!(target, Some(Expr::Name(name)) if name.id.as_str() == "is_differentiable")
+            && matches!(value, Some(Expr::BooleanLiteral(flag)) if !flag.value)
+    })
+}
+
 /// The mode of every function, its callers considered.
 pub(crate) fn resolve_modes(index: &Index<'_>, sites: &CallSites) -> FxHashMap<FunctionId, Mode> {
     let mut modes: FxHashMap<FunctionId, Mode> = index
@@ -92,6 +112,13 @@ pub(crate) fn resolve_modes(index: &Index<'_>, sites: &CallSites) -> FxHashMap<F
     for id in index.function_ids() {
         if index.function(id).is_some_and(|f| f.parent.is_none()) {
             modes.insert(id, Mode::On);
+        }
+    }
+    for id in index.function_ids() {
+        // What is defined inside a function that runs without autograd serves that run.
+        let parent = index.function(id).and_then(|f| f.parent);
+        if !modes.contains_key(&id) && parent.is_some_and(|p| modes.get(&p) == Some(&Mode::Off)) {
+            modes.insert(id, Mode::Off);
         }
     }
     for _ in 0..8 {

@@ -1,11 +1,12 @@
 //! Edits of source text: a suffix on an expression, a line before a statement, a decorator.
 
 use oomscope_model::{Edit, Fix, FixSafety};
-use ruff_python_ast::Expr;
+use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::index::Function;
 use crate::parse::Parsed;
+use crate::search::statements_around;
 
 /// One edit as a fix.
 pub(crate) fn fix(safety: FixSafety, title: impl Into<String>, edits: Vec<Edit>) -> Fix {
@@ -52,6 +53,22 @@ pub(crate) fn line_before(file: &Parsed, at: TextSize, statement: &str) -> Optio
     let newline = if file.text.contains("\r\n") { "\r\n" } else { "\n" };
     let text = format!("{indent}{statement}{newline}");
     Some(Edit { start, end: start, text })
+}
+
+/// Removes the line of a statement that is one call, where nothing else is on it and its block keeps
+/// another statement.
+pub(crate) fn remove_statement(file: &Parsed, body: &[Stmt], call: TextRange) -> Option<Edit> {
+    let placed = *statements_around(body, call).first()?;
+    let (start, end) = (file.line_start(call.start()), call.end().to_usize());
+    let before = file.text.get(start..call.start().to_usize())?;
+    let line_end = file.text.get(end..)?.find('\n').map_or(file.text.len(), |at| end + at + 1);
+    let after = file.text.get(end..line_end)?.trim();
+    let is_alone = before.trim().is_empty() && (after.is_empty() || after.starts_with('#'));
+    (is_alone && placed.stmt.range() == call && placed.block.len() > 1).then(|| Edit {
+        start,
+        end: line_end,
+        text: String::new(),
+    })
 }
 
 /// Inserts a decorator before a function's `def`, after its other decorators.

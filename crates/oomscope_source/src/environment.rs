@@ -1,12 +1,12 @@
 //! Names and their values along one path, with a journal so that branches cost what they change.
 
+use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 
-use crate::index::FunctionId;
 use crate::value::{Bits, Value, join};
 
 /// What a name holds and how deep in loops it was bound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) value: Value,
     /// The innermost loop at the last plain assignment: accumulation counts against loops inside it.
@@ -18,8 +18,8 @@ pub(crate) struct Binding {
 /// Values by dotted name (`x`, `self.x`).
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
-    names: FxHashMap<String, Binding>,
-    journal: Vec<(String, Option<Binding>)>,
+    names: FxHashMap<CompactString, Binding>,
+    journal: Vec<(CompactString, Option<Binding>)>,
     /// Graphs whose backward has run on this path, and was not told to retain them.
     pub(crate) consumed: Bits,
     /// Whether this path has left the block by `return`, `raise`, `break` or `continue`.
@@ -28,7 +28,7 @@ pub(crate) struct Environment {
 
 /// What one branch changed.
 pub(crate) struct Branch {
-    changed: FxHashMap<String, Option<Binding>>,
+    changed: FxHashMap<CompactString, Option<Binding>>,
     consumed: Bits,
     ended: bool,
 }
@@ -37,6 +37,15 @@ pub(crate) struct Branch {
 pub(crate) struct Mark {
     journal: usize,
     consumed: Bits,
+    /// Graphs made so far: later ones are made on one branch alone.
+    graphs: usize,
+}
+
+impl Mark {
+    fn made_since(&self) -> Bits {
+        // The last number is shared by all further graphs.
+        Bits(if self.graphs < 63 { (u64::MAX << self.graphs) & !(1 << 63) } else { 0 })
+    }
 }
 
 impl Environment {
@@ -45,12 +54,14 @@ impl Environment {
     }
 
     pub(crate) fn bind(&mut self, name: &str, binding: Binding) {
-        let old = self.names.insert(name.to_owned(), binding);
-        self.journal.push((name.to_owned(), old));
+        let name = CompactString::from(name);
+        let old = self.names.insert(name.clone(), binding);
+        self.journal.push((name, old));
     }
 
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { journal: self.journal.len(), consumed: self.consumed }
+    /// Starts branches, where so many graphs have been made.
+    pub(crate) fn mark(&self, graphs: usize) -> Mark {
+        Mark { journal: self.journal.len(), consumed: self.consumed, graphs }
     }
 
     /// Takes back what happened since the mark and hands it over as a branch.
@@ -71,15 +82,17 @@ impl Environment {
     }
 
     /// Goes on after branches that started at the same mark. Branches that ended do not count.
-    pub(crate) fn join_branches(&mut self, branches: Vec<Branch>) {
+    pub(crate) fn join_branches(&mut self, mark: &Mark, branches: Vec<Branch>) {
         let alive: Vec<Branch> = branches.into_iter().filter(|branch| !branch.ended).collect();
         let Some(first) = alive.first() else {
             self.ended = true;
             return;
         };
-        self.consumed =
+        let everywhere =
             alive.iter().fold(first.consumed, |all, branch| all.intersection(branch.consumed));
-        let mut names: Vec<&String> = alive.iter().flat_map(|b| b.changed.keys()).collect();
+        let somewhere = alive.iter().fold(first.consumed, |all, branch| all.union(branch.consumed));
+        self.consumed = everywhere.union(somewhere.intersection(mark.made_since()));
+        let mut names: Vec<&CompactString> = alive.iter().flat_map(|b| b.changed.keys()).collect();
         names.sort_unstable();
         names.dedup();
         let mut joined = Vec::with_capacity(names.len());
@@ -92,7 +105,7 @@ impl Environment {
                 result = Some(match result {
                     None => after.clone(),
                     Some(so_far) => Binding {
-                        value: join(&so_far.value, &after.value),
+                        value: join_paths(&so_far.value, &after.value, mark),
                         bound_in: so_far.bound_in.min(after.bound_in),
                         container: so_far.container.or(after.container),
                     },
@@ -108,10 +121,19 @@ impl Environment {
     }
 
     /// What a finished scope leaves to the functions inside it.
-    pub(crate) fn into_names(self) -> FxHashMap<String, Binding> {
+    pub(crate) fn into_names(self) -> Names {
         self.names
     }
 }
 
-/// Final names of the scopes that others read: modules, functions with functions inside.
-pub(crate) type OuterNames = FxHashMap<FunctionId, FxHashMap<String, Binding>>;
+/// What a name holds after branches. A graph made on one of them and held there is not missing on
+/// the others: it does not exist there.
+fn join_paths(left: &Value, right: &Value, mark: &Mark) -> Value {
+    let mut value = join(left, right);
+    let held = left.must.union(right.must).intersection(mark.made_since());
+    value.must = value.must.union(held);
+    value
+}
+
+/// Names with what they hold.
+pub(crate) type Names = FxHashMap<CompactString, Binding>;

@@ -3,8 +3,9 @@
 use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
-use crate::facts::Mode;
+use crate::facts::{DictLiteral, Mode};
 use crate::imports::dotted;
+use crate::statement::tensor_test;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
 
@@ -94,7 +95,17 @@ impl<'a> Walker<'a, '_> {
                 self.evaluate(&choice.test);
                 let body = self.evaluate(&choice.body);
                 let orelse = self.evaluate(&choice.orelse);
-                join(&body, &orelse)
+                // `x.item() if torch.is_tensor(x) else x`: the `x` at the end is a number.
+                let tested = tensor_test(&choice.test);
+                let is_plain = |expr: &Expr, of_tensor: bool| {
+                    let tested = tested.as_ref().filter(|(_, tensor)| *tensor == of_tensor);
+                    tested.is_some_and(|(name, _)| dotted(expr).is_some_and(|e| e == *name))
+                };
+                match (is_plain(&choice.body, false), is_plain(&choice.orelse, true)) {
+                    (true, _) => orelse,
+                    (_, true) => body,
+                    _ => join(&body, &orelse),
+                }
             }
             Expr::Tuple(tuple) => {
                 let values = self.evaluate_all(&tuple.elts);
@@ -110,14 +121,18 @@ impl<'a> Walker<'a, '_> {
                 Value { kind: Kind::List, ..combine(values.iter()) }
             }
             Expr::Dict(dict) => {
-                let mut values = Vec::new();
+                let mut items = Vec::new();
                 for item in &dict.items {
                     if let Some(key) = &item.key {
                         self.evaluate(key);
                     }
-                    values.push(self.evaluate(&item.value));
+                    items.push((&item.value, self.evaluate(&item.value)));
                 }
-                Value { kind: Kind::Dict, ..combine(values.iter()) }
+                let joint = combine(items.iter().map(|(_, value)| value));
+                if joint.graph != Graph::No && self.facts.dicts.len() < 1000 {
+                    self.facts.dicts.push(DictLiteral { range: dict.range(), items });
+                }
+                Value { kind: Kind::Dict, ..joint }
             }
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);
@@ -235,8 +250,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(number) = self.attribute_containers.get(name).copied() {
             return self.read_container(number, Value::default());
         }
-        if let Some((binding, _)) = self.outer_binding(name) {
-            return binding.value;
+        if let Some(value) = self.outer_value(name) {
+            return value;
         }
         if let Some(id) = self.index.function_named(self.file, name) {
             return Value::of_kind(Kind::Function(id));
@@ -261,6 +276,7 @@ impl<'a> Walker<'a, '_> {
         value.must = value.must.union(stored.must);
         value.params = value.params.union(stored.params);
         value.output |= stored.output;
+        value.host |= stored.host;
         value.origin = value.origin.or(stored.origin);
         value.containers = value.containers.union(Bits::one(number)).union(stored.containers);
         value
@@ -278,9 +294,7 @@ impl<'a> Walker<'a, '_> {
             // A parameter of the caller's (`self` or another object): what its class keeps there.
             let owner = self.evaluate(base);
             if let Some(class) = Self::class_of(&owner) {
-                if let Some(known) =
-                    self.knowledge.attributes.get(&(class, name.to_owned())).cloned()
-                {
+                if let Some(known) = self.notes.attribute(class, name) {
                     let mut value = known;
                     if value.graph == Graph::Yes {
                         let fresh = self.new_graph(expr.range());
@@ -308,6 +322,9 @@ impl<'a> Walker<'a, '_> {
                     | "grad_fn"
                     | "ndim"
             ) {
+                if name == "data" {
+                    self.facts.detached = self.facts.detached.union(owner.latent);
+                }
                 return if matches!(name, "data" | "grad") {
                     Value::detached()
                 } else {
@@ -315,7 +332,9 @@ impl<'a> Walker<'a, '_> {
                 };
             }
             if owner.is_attached() || !owner.params.is_empty() && owner.graph == Graph::Maybe {
-                return Value { kind: Kind::Unknown, scalar: name == "loss", ..owner };
+                // What an engine's process function returned.
+                let output = owner.output || name == "output" && path.ends_with(".state.output");
+                return Value { kind: Kind::Unknown, scalar: name == "loss", output, ..owner };
             }
             if self.index.names(self.file).is_some_and(|n| n.imports.resolve(expr).is_some()) {
                 return Value::default();
@@ -350,7 +369,7 @@ impl<'a> Walker<'a, '_> {
         if !is_property {
             return Value::of_kind(Kind::Function(id));
         }
-        let returns = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone());
+        let returns = self.notes.summary(id).and_then(|s| s.returns.clone());
         let mut value = returns.unwrap_or_default();
         (value.may, value.must) = (Bits::default(), Bits::default());
         (value.params, value.containers) = (Bits::default(), Bits::default());

@@ -1,8 +1,9 @@
 //! What the walk over one function found; the rules read this and nothing else.
 
 use ruff_python_ast::{Expr, ExprCall};
-use ruff_text_size::TextRange;
+use ruff_text_size::{Ranged, TextRange};
 
+use crate::imports::{dotted, last_part};
 use crate::index::{ClassId, FunctionId};
 use crate::search::called_name;
 use crate::torch_api;
@@ -84,6 +85,15 @@ pub(crate) struct Store<'a> {
     pub(crate) is_carried: bool,
 }
 
+/// A key of a dict or a member of a set that may be a tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorKey<'a> {
+    /// The dict or set.
+    pub(crate) container: &'a Expr,
+    pub(crate) key: &'a Expr,
+    pub(crate) value: Value,
+}
+
 /// A call, with what is known of it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "`call.call` is the syntax of the call")]
@@ -143,20 +153,30 @@ pub(crate) struct Loop {
     pub(crate) what: String,
     /// Whether a backward runs inside.
     pub(crate) has_backward: bool,
+    /// Containers whose elements it goes over.
+    pub(crate) goes_over: Bits,
 }
 
 /// A list, dict, or accumulator.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Container {
     pub(crate) name: String,
     /// Made in this loop.
     pub(crate) made_in: Option<usize>,
     /// Reaches a backward with its graph.
     pub(crate) consumed: bool,
+    /// Reaches a backward in this loop; whether that can be with its graph depends on where it is
+    /// filled.
+    pub(crate) consumed_in: Option<usize>,
+    /// The last loop in which something was stored.
+    pub(crate) filled_in: Option<usize>,
     /// Is returned, or what was made of it.
     pub(crate) returned: bool,
     /// Emptied or reset inside a loop.
     pub(crate) cleared: bool,
+    /// Whether something was stored that is not on the host.
+    pub(crate) off_host: bool,
     /// Joint flags of what was stored.
     pub(crate) stored: Value,
 }
@@ -165,7 +185,6 @@ pub(crate) struct Container {
 #[derive(Clone, Debug)]
 pub(crate) struct ExceptBlock<'a> {
     pub(crate) range: TextRange,
-    pub(crate) name: Option<&'a str>,
     pub(crate) kind: Option<&'a Expr>,
     pub(crate) body: &'a [ruff_python_ast::Stmt],
     pub(crate) tried: &'a [ruff_python_ast::Stmt],
@@ -177,6 +196,28 @@ pub(crate) struct Assignment<'a> {
     pub(crate) target: &'a Expr,
     pub(crate) value: &'a Expr,
     pub(crate) range: TextRange,
+}
+
+/// `out, state = network(x, state)` in a loop that the state was made outside of.
+#[derive(Clone, Debug)]
+pub(crate) struct Carried<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) range: TextRange,
+    pub(crate) in_loop: usize,
+}
+
+/// What a `return` hands over.
+#[derive(Clone, Debug)]
+pub(crate) struct Returned<'a> {
+    pub(crate) expr: &'a Expr,
+    pub(crate) value: Value,
+}
+
+/// A dict literal with something in it that may carry a graph.
+#[derive(Clone, Debug)]
+pub(crate) struct DictLiteral<'a> {
+    pub(crate) range: TextRange,
+    pub(crate) items: Vec<(&'a Expr, Value)>,
 }
 
 /// Everything about one function.
@@ -191,6 +232,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) containers: Vec<Container>,
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
+    pub(crate) tensor_keys: Vec<TensorKey<'a>>,
+    pub(crate) returns: Vec<Returned<'a>>,
+    pub(crate) carried: Vec<Carried<'a>>,
+    pub(crate) dicts: Vec<DictLiteral<'a>>,
+    /// `module.requires_grad = False`: sets an attribute that nothing reads.
+    pub(crate) inert_freezes: Vec<TextRange>,
     /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.
     pub(crate) read_as_tensors: Bits,
     /// Last names of containers that are made anew or lose elements.
@@ -199,8 +246,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
     pub(crate) consumed_at_end: Bits,
+    /// Results of unknown calls, graph or not.
+    pub(crate) latents: Bits,
     /// Results of unknown calls that a backward went through.
     pub(crate) proven: Bits,
+    /// Results of unknown calls that something detaches.
+    pub(crate) detached: Bits,
     /// Graphs that leave through `return` or `yield`.
     pub(crate) returned: Bits,
     pub(crate) runs_backward: bool,
@@ -210,6 +261,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) clears_grads: bool,
     /// Blocks inside which autograd is switched off, `with torch.no_grad():` and the like.
     pub(crate) grad_off: Vec<TextRange>,
+    /// Blocks under `torch.autocast`.
+    pub(crate) autocasts: Vec<TextRange>,
     /// `requires_grad_()`, `autograd.grad`: grad is wanted.
     pub(crate) wants_grad: bool,
 }
@@ -228,6 +281,38 @@ impl Facts<'_> {
                 && let Some(receiver) = &call.receiver
             {
                 self.read_as_tensors = self.read_as_tensors.union(receiver.containers);
+            }
+        }
+    }
+
+    /// Decides which containers a backward in a loop consumes. A graph that was made before the
+    /// loop cannot be freed in it twice: what is not filled there goes in without a graph.
+    pub(crate) fn settle_consumption(&mut self) {
+        for container in &mut self.containers {
+            // Loops are numbered in source order: what is stored in a loop has its number or a
+            // higher one.
+            container.consumed |=
+                container.consumed_in.is_some_and(|number| container.filled_in >= Some(number));
+        }
+    }
+
+    /// What a network's method returns is attached where the function itself detaches the result
+    /// of another call of that method.
+    pub(crate) fn find_proof_by_detach(&mut self) {
+        for number in self.detached.iter() {
+            let Some(range) = self.graphs.get(number) else { continue };
+            let Some(call) = self.calls.iter().find(|call| call.call.range() == *range) else {
+                continue;
+            };
+            let Some(method) = network_method(call.call) else { continue };
+            for (other, range) in self.graphs.iter().enumerate() {
+                let same = self.calls.iter().any(|call| {
+                    call.call.range() == *range
+                        && network_method(call.call).is_some_and(|name| name == method)
+                });
+                if same {
+                    self.proven = self.proven.union(Bits::one(other));
+                }
             }
         }
     }
@@ -254,11 +339,21 @@ impl Facts<'_> {
     }
 }
 
+/// `self.critic.predict`, where the receiver is named as a network.
+fn network_method(call: &ExprCall) -> Option<String> {
+    let Expr::Attribute(attribute) = &*call.func else { return None };
+    let holder = dotted(&attribute.value)?;
+    torch_api::names_a_network(last_part(&holder))
+        .then(|| format!("{holder}.{}", attribute.attr.as_str()))
+}
+
 /// What callers need to know of a function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,
+    /// Whether a backward has freed every graph that it returns.
+    pub(crate) returns_freed: bool,
     /// Parameters that it keeps, with the line's range and what keeps them.
     pub(crate) keeps: Vec<Kept>,
     /// Parameters whose backward it runs.
@@ -269,7 +364,7 @@ pub(crate) struct Summary {
 }
 
 /// A parameter is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// Number of the parameter, `self` included.
     pub(crate) parameter: usize,

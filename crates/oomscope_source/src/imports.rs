@@ -1,36 +1,42 @@
 //! What the names of a file stand for: `import torch as t`, `from torch import no_grad`.
 
+use compact_str::{CompactString, ToCompactString};
 use ruff_python_ast::visitor::{Visitor, walk_stmt};
 use ruff_python_ast::{Expr, Stmt};
 use rustc_hash::FxHashMap;
 
+use crate::parse::module_path;
+
 /// Local name to dotted path, over the whole file (imports inside functions included).
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
-    names: FxHashMap<String, String>,
+    names: FxHashMap<CompactString, String>,
     /// Modules imported with a star.
     pub(crate) stars: Vec<String>,
 }
 
-/// Collects every import of a file.
-pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
-    struct Collector(Imports);
-    impl<'a> Visitor<'a> for Collector {
+/// Collects every import of a file. Relative ones become paths below the file's own package.
+pub(crate) fn collect_imports(body: &[Stmt], path: &str) -> Imports {
+    struct Collector<'p>(Imports, &'p str);
+    impl<'a> Visitor<'a> for Collector<'_> {
         fn visit_stmt(&mut self, stmt: &'a Stmt) {
             match stmt {
                 Stmt::Import(import) => {
                     for alias in &import.names {
                         let full = alias.name.as_str();
                         if let Some(name) = &alias.asname {
-                            self.0.names.insert(name.to_string(), full.to_owned())
+                            self.0.names.insert(name.as_str().into(), full.to_owned())
                         } else {
                             let first = full.split('.').next().unwrap_or(full);
-                            self.0.names.insert(first.to_owned(), first.to_owned())
+                            self.0.names.insert(first.into(), first.to_owned())
                         };
                     }
                 }
                 Stmt::ImportFrom(import) => {
                     let module = import.module.as_ref().map_or("", |m| m.as_str());
+                    let absolute =
+                        (import.level > 0).then(|| package(self.1, import.level, module));
+                    let module = absolute.as_deref().unwrap_or(module);
                     for alias in &import.names {
                         if alias.name.as_str() == "*" {
                             self.0.stars.push(module.to_owned());
@@ -42,7 +48,7 @@ pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
                         } else {
                             format!("{module}.{}", alias.name)
                         };
-                        self.0.names.insert(local.to_string(), full);
+                        self.0.names.insert(local.as_str().into(), full);
                     }
                 }
                 _ => walk_stmt(self, stmt),
@@ -50,14 +56,37 @@ pub(crate) fn collect_imports(body: &[Stmt]) -> Imports {
         }
         fn visit_expr(&mut self, _expr: &'a Expr) {}
     }
-    let mut collector = Collector(Imports::default());
+    let mut collector = Collector(Imports::default(), path);
     for stmt in body {
         collector.visit_stmt(stmt);
     }
     collector.0
 }
 
+/// The dotted path of `from ..module import` in the file at `path`.
+fn package(path: &str, level: u32, module: &str) -> String {
+    let own = module_path(path);
+    let is_package = own.len() < path.rfind(['/', '\\']).map_or(0, |separator| separator + 1);
+    let up = (level as usize).saturating_sub(usize::from(is_package));
+    let folder = own.rsplitn(up + 1, ['/', '\\']).nth(up).unwrap_or_default();
+    // The outermost folders say nothing about the package and would only cost.
+    let start = folder.rmatch_indices(['/', '\\']).nth(5).map_or(0, |(at, _)| at + 1);
+    let mut dotted = folder.get(start..).unwrap_or_default().replace(['/', '\\'], ".");
+    if !module.is_empty() {
+        if !dotted.is_empty() {
+            dotted.push('.');
+        }
+        dotted.push_str(module);
+    }
+    dotted
+}
+
 impl Imports {
+    /// All dotted paths that names were imported as.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(String::as_str).chain(self.stars.iter().map(String::as_str))
+    }
+
     /// The dotted path that a local name was imported as.
     pub(crate) fn path_of(&self, name: &str) -> Option<&str> {
         self.names.get(name).map(String::as_str)
@@ -66,6 +95,18 @@ impl Imports {
     /// `F.cross_entropy` as `torch.nn.functional.cross_entropy`, where `F` is an import.
     /// Usual short forms of PyTorch are understood in files that import with a star.
     pub(crate) fn resolve(&self, expr: &Expr) -> Option<String> {
+        let mut root = expr;
+        while let Expr::Attribute(attribute) = root {
+            root = &attribute.value;
+        }
+        let Expr::Name(name) = root else { return None };
+        if self.stars.is_empty() && !self.names.contains_key(name.id.as_str()) {
+            return None;
+        }
+        self.resolved(expr)
+    }
+
+    fn resolved(&self, expr: &Expr) -> Option<String> {
         match expr {
             Expr::Name(name) => match self.path_of(name.id.as_str()) {
                 Some(path) => Some(canonical(path)),
@@ -78,7 +119,7 @@ impl Imports {
                 None => None,
             },
             Expr::Attribute(attribute) => {
-                let mut path = self.resolve(&attribute.value)?;
+                let mut path = self.resolved(&attribute.value)?;
                 path.push('.');
                 path.push_str(attribute.attr.as_str());
                 Some(path)
@@ -96,9 +137,9 @@ fn canonical(path: &str) -> String {
 }
 
 /// `a.b.c` as text, where the expression is names and attributes only.
-pub(crate) fn dotted(expr: &Expr) -> Option<String> {
+pub(crate) fn dotted(expr: &Expr) -> Option<CompactString> {
     match expr {
-        Expr::Name(name) => Some(name.id.to_string()),
+        Expr::Name(name) => Some(name.id.as_str().to_compact_string()),
         Expr::Attribute(attribute) => {
             let mut path = dotted(&attribute.value)?;
             path.push('.');

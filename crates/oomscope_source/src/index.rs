@@ -29,13 +29,13 @@ pub(crate) struct Function<'a> {
     pub(crate) class: Option<ClassId>,
     pub(crate) parent: Option<FunctionId>,
     pub(crate) parameters: Option<&'a Parameters>,
+    /// Its parameters by number: named ones, then `*args`, then `**kwargs`.
+    pub(crate) parameter_names: Vec<&'a str>,
     pub(crate) decorators: &'a [Decorator],
     pub(crate) body: &'a [Stmt],
     pub(crate) range: TextRange,
     /// Where its `def` starts, after the decorators.
     pub(crate) def_start: ruff_text_size::TextSize,
-    /// Whether calling it makes a generator.
-    pub(crate) is_generator: bool,
 }
 
 /// A class.
@@ -51,6 +51,8 @@ pub(crate) struct Class<'a> {
 /// A file's own names.
 pub(crate) struct FileNames<'a> {
     pub(crate) imports: Imports,
+    /// Number of the function that stands for the file's own statements; its others follow.
+    first_function: u32,
     pub(crate) functions: FxHashMap<&'a str, FunctionId>,
     pub(crate) classes: FxHashMap<&'a str, ClassId>,
 }
@@ -63,23 +65,46 @@ pub(crate) struct Index<'a> {
     pub(crate) classes: Vec<Class<'a>>,
     /// Definitions by the place of their `def`, to find nested ones again.
     pub(crate) by_start: FxHashMap<(FileId, u32), FunctionId>,
-    methods_by_name: FxHashMap<&'a str, Vec<(ClassId, FunctionId)>>,
     by_method: FxHashMap<&'a str, Option<FunctionId>>,
     by_function: FxHashMap<&'a str, Option<FunctionId>>,
     by_class: FxHashMap<&'a str, Option<ClassId>>,
-    modules: FxHashMap<&'a str, Option<FileId>>,
+    /// Files by the last part of their module path.
+    modules: FxHashMap<&'a str, Vec<FileId>>,
+    /// The first base of each class that is given.
+    bases: Vec<Option<ClassId>>,
+    /// Classes whose first given base is this one.
+    derived: Vec<Vec<ClassId>>,
+    /// Whether each class is a neural module, through its bases.
+    module_classes: Vec<bool>,
 }
 
 impl<'a> Function<'a> {
+    /// Whether calling it makes a generator.
+    pub(crate) fn is_generator(&self) -> bool {
+        self.parameters.is_some() && yields(self.body)
+    }
+
+    /// Whether its body does nothing but refuse: what runs is another class's.
+    pub(crate) fn is_abstract(&self) -> bool {
+        let is_text =
+            |stmt: &Stmt| matches!(stmt, Stmt::Expr(s) if s.value.is_string_literal_expr());
+        match self.body {
+            [only] => is_refusal(only),
+            [text, only] => is_text(text) && is_refusal(only),
+            _ => false,
+        }
+    }
+
     /// The parameters by number: named ones, then `*args`, then `**kwargs`.
     pub(crate) fn numbered_parameters(&self) -> impl Iterator<Item = &'a Parameter> + use<'a> {
-        let parameters = self.parameters.into_iter();
-        parameters.flat_map(|parameters| {
-            let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
-            let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
-            named.chain(rest.map(std::convert::AsRef::as_ref))
-        })
+        self.parameters.into_iter().flat_map(numbered)
     }
+}
+
+fn numbered(parameters: &Parameters) -> impl Iterator<Item = &Parameter> {
+    let named = parameters.iter_non_variadic_params().map(|p| &p.parameter);
+    let rest = parameters.vararg.iter().chain(parameters.kwarg.iter());
+    named.chain(rest.map(std::convert::AsRef::as_ref))
 }
 
 impl<'a> Index<'a> {
@@ -102,6 +127,55 @@ impl<'a> Index<'a> {
     /// The file of a function.
     pub(crate) fn file_of(&self, id: FunctionId) -> Option<&'a Parsed> {
         self.file(self.function(id)?.file)
+    }
+
+    /// Ids of a file's functions, its own statements first.
+    pub(crate) fn functions_of(&self, file: FileId) -> impl Iterator<Item = FunctionId> + use<> {
+        let of = |file: usize| self.files.get(file).map(|names| names.first_function);
+        let start = of(file.0 as usize).unwrap_or(u32::MAX);
+        let end = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
+        let end = of(file.0 as usize + 1).unwrap_or(end);
+        (start..end).map(FunctionId)
+    }
+
+    /// All files, each after those that it imports; cycles are cut where they are entered.
+    pub(crate) fn imported_first(&self) -> Vec<FileId> {
+        let mut order = Vec::with_capacity(self.files.len());
+        let mut seen = vec![false; self.files.len()];
+        for file in (0u32..).take(self.files.len()).map(FileId) {
+            // Each entry is a file and those of its imports that are still to be entered.
+            let mut open: Vec<(FileId, Vec<FileId>)> = Vec::new();
+            let enter = |file: FileId, seen: &mut Vec<bool>, open: &mut Vec<_>| {
+                if let Some(seen) = seen.get_mut(file.0 as usize).filter(|seen| !**seen) {
+                    *seen = true;
+                    open.push((file, self.imports_of(file)));
+                }
+            };
+            enter(file, &mut seen, &mut open);
+            while let Some((file, rest)) = open.last_mut() {
+                match rest.pop() {
+                    Some(next) => enter(next, &mut seen, &mut open),
+                    None => {
+                        order.push(*file);
+                        open.pop();
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// The given files that a file imports from, last one first.
+    fn imports_of(&self, file: FileId) -> Vec<FileId> {
+        let Some(names) = self.names(file) else { return Vec::new() };
+        let module = |path: &str| {
+            let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+            self.module_named(parent).or_else(|| self.module_named(path)).map(|(file, _)| file)
+        };
+        let mut imported: Vec<FileId> = names.imports.paths().filter_map(module).collect();
+        imported.sort_unstable_by(|a, b| b.cmp(a));
+        imported.dedup();
+        imported
     }
 
     /// Ids of all functions, module bodies first within each file.
@@ -135,27 +209,57 @@ impl<'a> Index<'a> {
 
     /// The function at a dotted path: `package.module.function`.
     pub(crate) fn function_at(&self, path: &str) -> Option<FunctionId> {
-        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
-        match self.module_named(module) {
-            Some(file) => self.names(file)?.functions.get(name).copied(),
-            None if is_external(module) => None,
-            None => *self.by_function.get(name)?,
+        match self.definition_at(path) {
+            Definition::In(file, name) => self.names(file)?.functions.get(name).copied(),
+            Definition::External => None,
+            Definition::Somewhere(name) => *self.by_function.get(name)?,
         }
     }
 
     /// The class at a dotted path.
     pub(crate) fn class_at(&self, path: &str) -> Option<ClassId> {
-        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
-        match self.module_named(module) {
-            Some(file) => self.names(file)?.classes.get(name).copied(),
-            None if is_external(module) => None,
-            None => *self.by_class.get(name)?,
+        match self.definition_at(path) {
+            Definition::In(file, name) => self.names(file)?.classes.get(name).copied(),
+            Definition::External => None,
+            Definition::Somewhere(name) => *self.by_class.get(name)?,
         }
     }
 
-    fn module_named(&self, module: &str) -> Option<FileId> {
+    /// Where a dotted path leads, re-exports followed.
+    fn definition_at<'s>(&'s self, path: &'s str) -> Definition<'s> {
+        let mut path = path;
+        for _ in 0..DEEPEST_REEXPORT {
+            let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
+            let file = match self.module_named(module) {
+                Some((_, Match::Partial)) | None if is_external(module) => {
+                    return Definition::External;
+                }
+                Some((file, _)) => file,
+                None => return Definition::Somewhere(name),
+            };
+            let Some(names) = self.names(file) else { return Definition::External };
+            let is_here = names.functions.contains_key(name) || names.classes.contains_key(name);
+            match names.imports.path_of(name) {
+                Some(onwards) if !is_here && onwards != path => path = onwards,
+                _ => return Definition::In(file, name),
+            }
+        }
+        Definition::External
+    }
+
+    /// The file that a module path names: the one whose own path ends most like it.
+    fn module_named(&self, module: &str) -> Option<(FileId, Match)> {
         let last = module.rsplit('.').next().unwrap_or(module);
-        *self.modules.get(last)?
+        let candidates = self.modules.get(last)?;
+        let shared = |file: &FileId| {
+            let file = self.file(*file).map_or("", Parsed::module_path);
+            file.rsplit(['/', '\\']).zip(module.rsplit('.')).take_while(|(a, b)| a == b).count()
+        };
+        let most = candidates.iter().map(shared).max()?;
+        let mut best = candidates.iter().filter(|file| shared(file) == most);
+        let first = best.next()?;
+        let whole = most == module.split('.').count();
+        best.next().is_none().then_some((*first, if whole { Match::Whole } else { Match::Partial }))
     }
 
     /// The method of a class, looked up through its bases within the given files.
@@ -173,27 +277,39 @@ impl<'a> Index<'a> {
 
     /// Methods of subclasses that a call on an object typed as `class` may run.
     pub(crate) fn overriders(&self, class: ClassId, name: &str) -> Vec<FunctionId> {
-        let Some(candidates) = self.methods_by_name.get(name) else { return Vec::new() };
-        let below = candidates.iter().filter(|(owner, _)| {
-            let mut at = Some(*owner);
-            for _ in 0..16 {
-                at = at.and_then(|id| self.base_of(id));
-                if at == Some(class) {
-                    return true;
-                }
+        let mut found = Vec::new();
+        let mut below: Vec<ClassId> = self.derived_from(class).to_vec();
+        let mut seen = 0;
+        while let Some(class) = below.pop() {
+            seen += 1;
+            if found.len() >= 64 || seen > 4096 {
+                break;
             }
-            false
-        });
-        below.take(64).map(|(_, method)| *method).collect()
+            found.extend(self.class(class).and_then(|class| class.methods.get(name)).copied());
+            below.extend(self.derived_from(class));
+        }
+        found.sort_unstable();
+        found
+    }
+
+    fn derived_from(&self, class: ClassId) -> &[ClassId] {
+        self.derived.get(class.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The first base of a class that is given.
     fn base_of(&self, class: ClassId) -> Option<ClassId> {
-        let class = self.class(class)?;
-        class.bases.iter().find_map(|base| {
-            let last = base.rsplit('.').next().unwrap_or(base);
-            self.class_named(class.file, last)
-        })
+        *self.bases.get(class.0 as usize)?
+    }
+
+    /// The only method of that name in a file.
+    pub(crate) fn method_in_file(&self, file: FileId, name: &str) -> Option<FunctionId> {
+        let mut found = self
+            .names(file)?
+            .classes
+            .values()
+            .filter_map(|class| self.class(*class)?.methods.get(name).copied());
+        let only = found.next()?;
+        found.next().is_none().then_some(only)
     }
 
     /// The only method of that name in all files.
@@ -203,6 +319,32 @@ impl<'a> Index<'a> {
 
     /// Whether a class is a neural module, through its bases.
     pub(crate) fn is_module_class(&self, class: ClassId) -> bool {
+        self.module_classes.get(class.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn resolve_bases(&mut self) {
+        self.bases = self
+            .classes
+            .iter()
+            .map(|class| {
+                class.bases.iter().find_map(|base| {
+                    let last = base.rsplit('.').next().unwrap_or(base);
+                    self.class_named(class.file, last)
+                })
+            })
+            .collect();
+        self.derived = vec![Vec::new(); self.classes.len()];
+        for (class, base) in (0u32..).zip(&self.bases) {
+            let below = base.and_then(|base| self.derived.get_mut(base.0 as usize));
+            if let Some(below) = below {
+                below.push(ClassId(class));
+            }
+        }
+        let ids = (0u32..).take(self.classes.len()).map(ClassId);
+        self.module_classes = ids.map(|id| self.derives_from_module(id)).collect();
+    }
+
+    fn derives_from_module(&self, class: ClassId) -> bool {
         let mut at = Some(class);
         for _ in 0..16 {
             let Some(class) = at.and_then(|id| self.class(id)) else { return false };
@@ -221,6 +363,27 @@ fn is_module_base(base: &str) -> bool {
         last,
         "Module" | "LightningModule" | "PreTrainedModel" | "Sequential" | "ModelMixin" | "_Loss"
     ) || last.ends_with("PreTrainedModel")
+        || (last.ends_with("Decoder") || last.ends_with("Encoder")) && !last.contains("JSON")
+}
+
+/// Longer chains of re-exports are not followed.
+const DEEPEST_REEXPORT: usize = 8;
+
+/// How much of a module path a file's own path ends with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Whole,
+    Partial,
+}
+
+/// Where an imported name is defined.
+enum Definition<'s> {
+    /// In a given file, under this name.
+    In(FileId, &'s str),
+    /// In a module that is not given: perhaps the only definition of that name.
+    Somewhere(&'s str),
+    /// In a library.
+    External,
 }
 
 fn is_external(module: &str) -> bool {
@@ -246,15 +409,17 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
         functions: Vec::new(),
         classes: Vec::new(),
         by_start: FxHashMap::default(),
-        methods_by_name: FxHashMap::default(),
         by_method: FxHashMap::default(),
         by_function: FxHashMap::default(),
         by_class: FxHashMap::default(),
         modules: FxHashMap::default(),
+        bases: Vec::new(),
+        derived: Vec::new(),
+        module_classes: Vec::new(),
     };
     for (number, file) in (0u32..).zip(parsed) {
         let file_id = FileId(number);
-        index.modules.entry(file.module_name()).and_modify(|e| *e = None).or_insert(Some(file_id));
+        index.modules.entry(file.module_name()).or_default().push(file_id);
         let module = FunctionId(u32::try_from(index.functions.len()).unwrap_or(u32::MAX));
         let end = ruff_text_size::TextSize::try_from(file.text.len()).unwrap_or_default();
         index.functions.push(Function {
@@ -264,21 +429,31 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             class: None,
             parent: None,
             parameters: None,
+            parameter_names: Vec::new(),
             decorators: &[],
             body: &file.body,
             range: TextRange::up_to(end),
             def_start: ruff_text_size::TextSize::default(),
-            is_generator: false,
         });
         index.files.push(FileNames {
-            imports: collect_imports(&file.body),
+            imports: collect_imports(&file.body, &file.path),
+            first_function: module.0,
             functions: FxHashMap::default(),
             classes: FxHashMap::default(),
         });
         let scope = Scope { file: file_id, class: None, parent: module, prefix: String::new() };
         add_definitions(&mut index, &file.body, &scope);
     }
+    index.resolve_bases();
     index
+}
+
+fn is_refusal(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Raise(_) | Stmt::Pass(_) => true,
+        Stmt::Expr(s) => s.value.is_ellipsis_literal_expr(),
+        _ => false,
+    }
 }
 
 struct Scope {
@@ -302,6 +477,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                     class: scope.class,
                     parent: Some(scope.parent),
                     parameters: Some(&def.parameters),
+                    parameter_names: numbered(&def.parameters).map(|p| p.name.as_str()).collect(),
                     decorators: &def.decorator_list,
                     body: &def.body,
                     range: def.range(),
@@ -309,11 +485,9 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                         let text = index.parsed.get(scope.file.0 as usize).map_or("", |f| &f.text);
                         after_white_space(text, last.end())
                     }),
-                    is_generator: yields(&def.body),
                 });
                 index.by_start.insert((scope.file, def.name.start().to_u32()), id);
                 if let Some(class) = scope.class {
-                    index.methods_by_name.entry(name).or_default().push((class, id));
                     if let Some(class) = index.classes.get_mut(class.0 as usize) {
                         class.methods.insert(name, id);
                     }
@@ -371,7 +545,7 @@ fn base_path(imports: &Imports, base: &Expr) -> Option<String> {
         Expr::Subscript(subscript) => &*subscript.value,
         other => other,
     };
-    imports.resolve(base).or_else(|| crate::imports::dotted(base))
+    imports.resolve(base).or_else(|| crate::imports::dotted(base).map(Into::into))
 }
 
 fn after_white_space(text: &str, from: ruff_text_size::TextSize) -> ruff_text_size::TextSize {

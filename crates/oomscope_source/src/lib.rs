@@ -21,6 +21,7 @@ pub mod allow;
 pub mod apply;
 mod call;
 mod callers;
+mod chunks;
 mod edit;
 mod environment;
 mod expression;
@@ -30,12 +31,15 @@ mod index;
 mod nesting;
 pub mod notebook;
 mod parse;
+mod placement;
 mod project;
 mod report;
 mod retention;
+mod rounds;
 mod rules;
 mod search;
 pub mod selection;
+mod sites;
 mod statement;
 mod store;
 mod summary;
@@ -45,7 +49,8 @@ mod training_call;
 mod value;
 mod walk;
 
-use oomscope_model::{Problem, SourceEvidence};
+use oomscope_model::{Problem, SourceEvidence, SourceFile};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub use rules::{Group, Rule, rule, rules};
 
@@ -82,18 +87,42 @@ pub struct Checked {
 
 /// As [`analyse`], with allowing comments and what could not be read.
 pub fn check(files: Vec<InputFile>) -> Checked {
-    let parsed: Vec<parse::Parsed> = files.into_iter().map(parse::parse).collect();
-    let problems = parsed.iter().filter_map(|file| file.problem.clone()).collect();
-    let files = project::analyse_parsed(&parsed);
-    let mut allows = Vec::with_capacity(parsed.len());
-    let files = parsed
+    let chunks = chunks::chunks(&files);
+    let mut files: Vec<Option<InputFile>> = files.into_iter().map(Some).collect();
+    let chunks: Vec<(Vec<usize>, Vec<InputFile>)> = chunks
         .into_iter()
-        .zip(files)
-        .map(|(parsed, mut file)| {
-            file.text = parsed.text;
-            allows.push(parsed.allows);
-            file
+        .map(|numbers| {
+            let taken = numbers.iter().filter_map(|number| files.get_mut(*number)?.take());
+            let taken = taken.collect();
+            (numbers, taken)
         })
         .collect();
-    Checked { evidence: SourceEvidence { files }, allows, problems }
+    let mut analysed: Vec<(usize, Analysed)> = chunks
+        .into_par_iter()
+        .flat_map_iter(|(numbers, files)| numbers.into_iter().zip(analyse_together(files)))
+        .collect();
+    analysed.sort_by_key(|(number, _)| *number);
+    let mut checked = Checked::default();
+    for (_, analysed) in analysed {
+        checked.evidence.files.push(analysed.file);
+        checked.allows.push(analysed.allows);
+        checked.problems.extend(analysed.problem);
+    }
+    checked
+}
+
+struct Analysed {
+    file: SourceFile,
+    allows: Vec<allow::Allow>,
+    problem: Option<Problem>,
+}
+
+fn analyse_together(files: Vec<InputFile>) -> Vec<Analysed> {
+    let parsed: Vec<parse::Parsed> = files.into_par_iter().map(parse::parse).collect();
+    let files = project::analyse_parsed(&parsed);
+    let whole = parsed.into_iter().zip(files).map(|(parsed, mut file)| {
+        file.text = parsed.text;
+        Analysed { file, allows: parsed.allows, problem: parsed.problem }
+    });
+    whole.collect()
 }

@@ -10,6 +10,43 @@ const LONGEST_CHAIN: usize = 600;
 /// Prefix operators and right-leaning keywords of one statement between two commas.
 const LONGEST_PREFIX: usize = 64;
 
+/// `return` and `lambda`.
+const LONGEST_KEYWORD: usize = 6;
+
+/// What a byte may begin.
+#[derive(Clone, Copy)]
+enum Class {
+    /// White space and what has no say.
+    Dull,
+    Newline,
+    Comment,
+    Quote,
+    Word,
+    Digit,
+    Mark,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Dull; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'\n' => Class::Newline,
+            b'#' => Class::Comment,
+            b'"' | b'\'' => Class::Quote,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Word,
+            b'0'..=b'9' => Class::Digit,
+            b'(' | b'[' | b'{' | b')' | b']' | b'}' | b',' | b';' | b'+' | b'-' | b'~' | b'*'
+            | b'/' | b'%' | b'@' | b'&' | b'|' | b'^' | b'<' | b'>' | b'.' | b':' | b'=' => {
+                Class::Mark
+            }
+            _ => Class::Dull,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// The 1-based line at which the nesting becomes absurd, if it does.
 pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -32,16 +69,20 @@ pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
                 continue;
             }
         }
-        match byte {
-            b'\n' => {
+        match CLASSES[usize::from(byte)] {
+            Class::Dull => {
+                at += 1;
+                continue;
+            }
+            Class::Newline => {
                 line += 1;
                 line_start = true;
             }
-            b'#' => {
+            Class::Comment => {
                 at = skip_until(bytes, at, b'\n');
                 continue;
             }
-            b'"' | b'\'' => {
+            Class::Quote => {
                 let (end, lines, braces) = skip_string(bytes, at);
                 line += lines;
                 scan.prefixes += braces / 2;
@@ -52,19 +93,21 @@ pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
                 }
                 continue;
             }
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
-                let end = at
-                    + bytes.get(at..).map_or(1, |rest| {
-                        rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count()
-                    });
-                scan.word(bytes.get(at..end).unwrap_or_default());
-                at = end;
-                if scan.is_absurd() {
-                    return Some(line);
+            Class::Word => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let length = rest
+                    .iter()
+                    .take_while(|b| matches!(CLASSES[usize::from(**b)], Class::Word | Class::Digit))
+                    .count();
+                if length <= LONGEST_KEYWORD {
+                    scan.word(rest.get(..length).unwrap_or_default());
+                } else {
+                    scan.operand_before = true;
                 }
+                at += length.max(1);
                 continue;
             }
-            other => scan.punctuation(other),
+            Class::Digit | Class::Mark => scan.punctuation(byte),
         }
         if scan.is_absurd() {
             return Some(line);

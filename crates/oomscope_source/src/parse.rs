@@ -121,11 +121,28 @@ impl Parsed {
         }
     }
 
-    /// The file's name without folders and extension: what an `import` names.
+    /// The last part of what an `import` names: `unet` of `models/unet.py`, `models` of
+    /// `models/__init__.py`.
     pub(crate) fn module_name(&self) -> &str {
-        let name = self.path.rsplit(['/', '\\']).next().unwrap_or(&self.path);
-        name.split('.').next().unwrap_or(name)
+        let path = self.module_path();
+        path.rsplit(['/', '\\']).next().unwrap_or(path)
     }
+
+    /// The path without the extension, or the package's folder.
+    pub(crate) fn module_path(&self) -> &str {
+        module_path(&self.path)
+    }
+}
+
+/// A file's path without its extension; the folder, where the file is a package's own.
+pub(crate) fn module_path(path: &str) -> &str {
+    let name_start = path.rfind(['/', '\\']).map_or(0, |separator| separator + 1);
+    let name = path.get(name_start..).unwrap_or(path);
+    if name.starts_with("__init__.") {
+        return path.get(..name_start.saturating_sub(1)).unwrap_or_default();
+    }
+    let stem = name.find('.').unwrap_or(name.len());
+    path.get(..name_start + stem).unwrap_or(path)
 }
 
 /// How many syntax errors a text (of a notebook: its code) has; absurd nesting is one.

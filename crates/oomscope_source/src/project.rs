@@ -1,6 +1,9 @@
 //! The passes over all files, and what the rules see of them.
 
+use std::sync::Arc;
+
 use oomscope_model::{Finding, FunctionFact, GradMode, SourceFile};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use ruff_python_ast::Expr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,17 +12,20 @@ use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::{dotted, last_part};
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
-use crate::rules::rules;
+use crate::rounds::Rounds;
+use crate::rules::{Rule, rules};
 use crate::search::called_name;
+use crate::sites::{CallsByName, calls_by_name};
 use crate::store::is_bounded_queue;
 use crate::torch_api;
-use crate::walk::{Knowledge, walk_function};
 
 /// Everything that the rules read.
 pub(crate) struct Project<'a> {
     pub(crate) index: Index<'a>,
     pub(crate) facts: Vec<Facts<'a>>,
-    pub(crate) summaries: FxHashMap<FunctionId, Summary>,
+    /// All calls by the last name of what they call.
+    pub(crate) calls: CallsByName<'a>,
+    pub(crate) summaries: FxHashMap<FunctionId, Arc<Summary>>,
     pub(crate) modes: FxHashMap<FunctionId, Mode>,
     pub(crate) sites: CallSites,
     pub(crate) repeated: FxHashMap<FunctionId, CallSite>,
@@ -32,6 +38,8 @@ pub(crate) struct Project<'a> {
     /// Attributes with several assignments after their object was made, or detached in place, by
     /// last name.
     pub(crate) rewritten: FxHashSet<String>,
+    /// Attributes with any assignment after their object was made, by last name.
+    pub(crate) reassigned: FxHashSet<String>,
     /// Queues of a fixed length, by last name.
     pub(crate) bounded: FxHashSet<String>,
 }
@@ -49,11 +57,16 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
             findings: Vec::new(),
         })
         .collect();
-    let mut findings: Vec<(FileId, Finding)> = Vec::new();
-    for rule in rules() {
-        (rule.check)(&project, &mut findings);
-    }
-    for (file, finding) in findings {
+    let all: Vec<&Rule> = rules().collect();
+    let findings: Vec<Vec<(FileId, Finding)>> = all
+        .par_iter()
+        .map(|rule| {
+            let mut findings = Vec::new();
+            (rule.check)(&project, &mut findings);
+            findings
+        })
+        .collect();
+    for (file, finding) in findings.into_iter().flatten() {
         if let Some(file) = files.get_mut(file.0 as usize) {
             file.findings.push(finding);
         }
@@ -67,34 +80,25 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
     files
 }
 
+/// Rounds of walks before the callers' grad modes are settled: what is learnt travels one file further
+/// with each.
+const LEARNING_ROUNDS: usize = 2;
+
 fn build(parsed: &[Parsed]) -> Project<'_> {
     let index = index(parsed);
-    let mut knowledge = Knowledge {
-        parents: index.functions.iter().filter_map(|f| f.parent).collect(),
-        ..Knowledge::default()
-    };
-    for id in index.function_ids() {
-        if let Some(mode) = declared_mode(&index, id) {
-            knowledge.modes.insert(id, mode);
+    let declared = index.function_ids().filter_map(|id| Some((id, declared_mode(&index, id)?)));
+    let mut rounds = Rounds::new(&index, declared.collect());
+    // What functions return and classes keep is learnt first; callers' grad modes come from that.
+    for _ in 0..LEARNING_ROUNDS {
+        if rounds.walk(&index) == 0 {
+            break;
         }
     }
-    // The first pass learns classes and return values, the second what those change; callers'
-    // grad modes are known before the third, whose facts the rules read.
-    for id in index.function_ids() {
-        walk_function(&index, &mut knowledge, id);
-    }
-    let facts = walk_all(&index, &mut knowledge);
-    let sites = call_sites(&index, &facts);
-    drop(facts);
-    knowledge.modes = resolve_modes(&index, &sites);
-    // Attributes learnt under recording may be stored under `no_grad` only.
-    knowledge.attributes.values_mut().for_each(|value| {
-        if value.graph == crate::value::Graph::Yes {
-            value.graph = crate::value::Graph::Maybe;
-        }
-    });
-    let facts = walk_all(&index, &mut knowledge);
-    let sites = call_sites(&index, &facts);
+    let sites = call_sites(&index, rounds.facts());
+    rounds.settle_modes(resolve_modes(&index, &sites));
+    rounds.walk(&index);
+    let (facts, summaries, modes) = rounds.finish();
+    let sites = call_sites(&index, facts.iter());
     let repeated = repeated(&index, &sites);
     let consumed_attributes = container_names(&facts, |_, _, container| container.consumed);
     // Higher numbers share a place in the set.
@@ -102,18 +106,21 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
         number < 63 && facts.read_as_tensors.contains(number)
     });
     let emptied = emptied(&index, &facts);
-    let rewritten = rewritten(&index, &facts);
+    let (reassigned, rewritten) = rewritten(&index, &facts);
     let bounded = bounded(&facts);
+    let calls = calls_by_name(&facts);
     Project {
         index,
         facts,
-        summaries: knowledge.summaries,
-        modes: knowledge.modes,
+        calls,
+        summaries,
+        modes,
         sites,
         repeated,
         consumed_attributes,
         read_as_tensors,
         emptied,
+        reassigned,
         rewritten,
         bounded,
     }
@@ -123,18 +130,13 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
 fn grad_off(project: &Project<'_>, file: FileId) -> Vec<(u32, u32)> {
     let Some(parsed) = project.index.file(file) else { return Vec::new() };
     let mut lines: Vec<(u32, u32)> = project
-        .functions()
-        .filter(|(_, function, _)| function.file == file)
+        .functions_of(file)
         .flat_map(|(_, _, facts)| &facts.grad_off)
         .map(|range| parsed.line_span(*range))
         .collect();
     lines.sort_unstable();
     lines.dedup();
     lines
-}
-
-fn walk_all<'a>(index: &Index<'a>, knowledge: &mut Knowledge) -> Vec<Facts<'a>> {
-    index.function_ids().map(|id| walk_function(index, knowledge, id)).collect()
 }
 
 /// Last names of the containers of all functions that fulfil a condition.
@@ -161,7 +163,11 @@ fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
         .collect()
 }
 
-fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
+/// Attributes that are assigned after their object was made: at all, and more than once.
+fn rewritten(
+    index: &Index<'_>,
+    facts: &[Facts<'_>],
+) -> (FxHashSet<String>, FxHashSet<String>) {
     let mut assigned: FxHashSet<String> = FxHashSet::default();
     // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
     let mut again = container_names(facts, |facts, number, _| {
@@ -188,7 +194,7 @@ fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
             }
         }
     }
-    again
+    (assigned, again)
 }
 
 fn bounded(facts: &[Facts<'_>]) -> FxHashSet<String> {
@@ -210,6 +216,16 @@ impl<'a> Project<'a> {
             .function_ids()
             .zip(&self.facts)
             .filter_map(|(id, facts)| self.index.function(id).map(|function| (id, function, facts)))
+    }
+
+    /// A file's functions with their facts, its own statements first.
+    pub(crate) fn functions_of(
+        &self,
+        file: FileId,
+    ) -> impl Iterator<Item = (FunctionId, &Function<'a>, &Facts<'a>)> {
+        self.index
+            .functions_of(file)
+            .filter_map(|id| Some((id, self.index.function(id)?, self.facts.get(id.0 as usize)?)))
     }
 
     /// Grad mode of a function's body, its callers considered.
@@ -247,11 +263,30 @@ impl<'a> Project<'a> {
             })
     }
 
+    /// Whether a file or function measures or demonstrates: what it keeps, it keeps for a moment.
+    pub(crate) fn is_benchmark(&self, function: &Function<'_>) -> bool {
+        let Some(file) = self.index.file(function.file) else { return false };
+        let says = |text: &str| {
+            text.split(['/', '\\', '_', '.']).any(|word| {
+                matches!(word, "benchmark" | "benchmarks" | "bench" | "profile" | "profiling")
+            })
+        };
+        says(&file.path) || says(function.name)
+    }
+
+    /// Whether a file uses another framework than PyTorch.
+    pub(crate) fn is_of_another_framework(&self, function: &Function<'_>) -> bool {
+        let Some(names) = self.index.names(function.file) else { return false };
+        let imports = |name: &str| names.imports.path_of(name).is_some();
+        !imports("torch") && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
+    }
+
     /// Whether a file or function is a unit test: nothing there runs for long.
     pub(crate) fn is_unit_test(&self, function: &Function<'_>) -> bool {
         let Some(file) = self.index.file(function.file) else { return false };
         let name = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
-        function.name.starts_with("test_")
+        file.path.split(['/', '\\']).any(|folder| folder == "testing")
+            || function.name.starts_with("test_")
             || (name.starts_with("test_") || name.ends_with("_test.py"))
             || name == "conftest.py"
     }
@@ -271,8 +306,8 @@ pub(crate) fn feeds_backward(function: &Function<'_>, facts: &Facts<'_>) -> bool
 fn function_facts(project: &Project<'_>, file: FileId) -> Vec<FunctionFact> {
     let Some(parsed) = project.index.file(file) else { return Vec::new() };
     let mut result: Vec<FunctionFact> = project
-        .functions()
-        .filter(|(_, function, _)| function.file == file && function.parent.is_some())
+        .functions_of(file)
+        .filter(|(_, function, _)| function.parent.is_some())
         .map(|(id, function, facts)| FunctionFact {
             name: function.qualified.clone(),
             lines: parsed.line_span(function.range),

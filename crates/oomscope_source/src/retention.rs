@@ -1,6 +1,6 @@
 //! When a stored value keeps its graph alive beyond one iteration: shared by the rules on retention.
 
-use oomscope_model::{Held, PathStep, Severity};
+use oomscope_model::{GradMode, Held, PathStep, Severity};
 
 use crate::facts::{Facts, Owner, Store, StoreKind};
 use crate::index::{Function, FunctionId};
@@ -23,7 +23,7 @@ pub(crate) fn retained(
     facts: &Facts<'_>,
     store: &Store<'_>,
 ) -> Option<Retained> {
-    let may = attached_graphs(facts, store)?;
+    let may = certain_graphs(facts, attached_graphs(facts, store)?);
     let container = store.container.and_then(|number| facts.containers.get(number));
     if container.is_some_and(|c| c.consumed)
         || project.is_unit_test(function)
@@ -49,11 +49,40 @@ pub(crate) fn retained(
         if returned && !evaluates && !this.has_backward && !surely_data {
             return None;
         }
-        if !freed && !evaluates && !this.has_backward && escapes(project, facts, store) {
+        // Where some paths run the backward here, the others return what theirs will go through.
+        let freed_on_some_path =
+            facts.backwards.iter().any(|b| !b.value.may.intersection(may).is_empty());
+        if returned && !freed && freed_on_some_path {
+            return None;
+        }
+        // A network's own method hands on what its caller decides about.
+        let of_network = function.class.is_some_and(|class| project.index.is_module_class(class));
+        if of_network && !facts.runs_backward && (returned || !surely_data) {
+            return None;
+        }
+        // Nobody is known to call it, and nothing in it says in which mode it runs.
+        let known = evaluates
+            || facts.runs_backward
+            || project.grad_mode(id) == GradMode::Recording
+            || !returned;
+        if !known {
+            return None;
+        }
+        if !freed
+            && !evaluates
+            && !this.has_backward
+            && !facts.runs_backward
+            && escapes(project, facts, store)
+        {
             return None;
         }
     } else {
         if project.consumed_attributes.contains(&store.target_name) {
+            return None;
+        }
+        // A network's state within one sequence, which something sets anew.
+        let of_network = function.class.is_some_and(|class| project.index.is_module_class(class));
+        if of_network && !freed && project.reassigned.contains(&store.target_name) {
             return None;
         }
         if feeds_backward(function, facts) && !freed {
@@ -72,7 +101,11 @@ pub(crate) fn retained(
     };
     path.extend(step(project, id, store.range, kept));
     Some(Retained {
-        severity: if nodes { Severity::Warning } else { Severity::Error },
+        severity: match nodes {
+            _ if project.is_benchmark(function) => Severity::Note,
+            true => Severity::Warning,
+            false => Severity::Error,
+        },
         held: if nodes { Held::Nodes } else { Held::Activations },
         path,
     })
@@ -102,6 +135,12 @@ pub(crate) fn attached_graphs(facts: &Facts<'_>, store: &Store<'_>) -> Option<Bi
         store.pieces.iter().filter(|piece| is_attached(facts, &piece.value)).peekable();
     attached.peek()?;
     Some(attached.fold(Bits::default(), |all, piece| all.union(piece.value.may)))
+}
+
+/// Leaves out the results of unknown calls that nothing proves to have made a graph: inputs.
+pub(crate) fn certain_graphs(facts: &Facts<'_>, may: Bits) -> Bits {
+    let certain = Bits(may.0 & (!facts.latents.0 | facts.proven.0));
+    if certain.is_empty() { may } else { certain }
 }
 
 /// Whether a value carries a graph: known, or proven by a backward through it.

@@ -1,11 +1,16 @@
 //! Statements: branches, loops, grad mode, assignments.
 
-use ruff_python_ast::{ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith};
+use compact_str::CompactString;
+use ruff_python_ast::{
+    ExceptHandler, Expr, Operator, Stmt, StmtFor, StmtIf, StmtTry, StmtWith, UnaryOp,
+};
 use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
-use crate::facts::{Assignment, ExceptBlock, Loop, Mode};
-use crate::imports::dotted;
+use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode, Returned};
+use crate::imports::{dotted, last_part};
+use crate::index::for_each_block;
+use crate::search::{called_name, yields};
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
 use crate::walk::Walker;
@@ -53,8 +58,11 @@ impl<'a> Walker<'a, '_> {
                 }
             }
             Stmt::Return(s) => {
-                if let Some(value) = &s.value {
-                    let value = self.evaluate(value);
+                if let Some(expr) = &s.value {
+                    let value = self.evaluate(expr);
+                    if value.graph != Graph::No {
+                        self.facts.returns.push(Returned { expr, value: value.clone() });
+                    }
                     self.leave_with(value);
                 }
                 self.names.ended = true;
@@ -80,6 +88,7 @@ impl<'a> Walker<'a, '_> {
                     endless,
                     what,
                     has_backward: false,
+                    goes_over: Bits::default(),
                 });
                 self.walk_body(&s.body);
                 self.leave_loop();
@@ -89,14 +98,14 @@ impl<'a> Walker<'a, '_> {
             Stmt::Try(s) => self.walk_try(s),
             Stmt::Match(s) => {
                 self.evaluate(&s.subject);
-                let mark = self.names.mark();
+                let mark = self.names.mark(self.facts.graphs.len());
                 let mut branches = Vec::new();
                 for case in &s.cases {
                     self.walk_body(&case.body);
                     branches.push(self.names.take_branch(&mark));
                 }
                 branches.push(self.names.take_branch(&mark));
-                self.names.join_branches(branches);
+                self.names.join_branches(&mark, branches);
             }
             Stmt::FunctionDef(def) => {
                 let key = (self.file, def.name.start().to_u32());
@@ -152,6 +161,9 @@ impl<'a> Walker<'a, '_> {
     /// A value leaves through `return` or `yield`.
     pub(crate) fn leave_with(&mut self, value: Value) {
         self.facts.returned = self.facts.returned.union(value.may);
+        let freed = self.names.consumed.contains_all(value.may);
+        self.summary.returns_freed =
+            freed && (self.summary.returns_freed || self.summary.returns.is_none());
         self.mark_containers(value.containers, |container| container.returned = true);
         self.summary.returns = Some(match self.summary.returns.take() {
             None => value,
@@ -161,11 +173,19 @@ impl<'a> Walker<'a, '_> {
 
     fn walk_if(&mut self, s: &'a StmtIf) {
         self.evaluate(&s.test);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
+        let tested = tensor_test(&s.test);
+        if let Some((name, false)) = &tested {
+            self.bind_plain(name);
+        }
         self.walk_body(&s.body);
         let mut branches = vec![self.names.take_branch(&mark)];
         let mut exhaustive = false;
+        let is_rest_plain = tested.filter(|(_, is_tensor)| *is_tensor).map(|(name, _)| name);
         for clause in &s.elif_else_clauses {
+            if let Some(name) = &is_rest_plain {
+                self.bind_plain(name);
+            }
             match &clause.test {
                 Some(test) => {
                     self.evaluate(test);
@@ -176,9 +196,19 @@ impl<'a> Walker<'a, '_> {
             branches.push(self.names.take_branch(&mark));
         }
         if !exhaustive {
+            if let Some(name) = &is_rest_plain {
+                self.bind_plain(name);
+            }
             branches.push(self.names.take_branch(&mark));
         }
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
+    }
+
+    /// A known name holds no tensor on this path.
+    fn bind_plain(&mut self, name: &str) {
+        if let Some(binding) = self.names.lookup(name).cloned() {
+            self.names.bind(name, Binding { value: Value::plain(), ..binding });
+        }
     }
 
     fn enter_loop(&mut self, new: Loop) {
@@ -207,6 +237,7 @@ impl<'a> Walker<'a, '_> {
             endless: false,
             what,
             has_backward: false,
+            goes_over: iterable.containers,
         });
         let element = self.iteration_value(&s.iter, iterable.element(None));
         self.bind_target(&s.target, element);
@@ -219,6 +250,11 @@ impl<'a> Walker<'a, '_> {
         let outer = self.mode;
         for item in &s.items {
             let value = self.evaluate(&item.context_expr);
+            if let Expr::Call(call) = &item.context_expr
+                && called_name(call) == "autocast"
+            {
+                self.facts.autocasts.push(s.range());
+            }
             if let Some(mode) = self.grad_mode_of(&item.context_expr) {
                 self.mode = mode;
             }
@@ -271,14 +307,23 @@ impl<'a> Walker<'a, '_> {
                 Some(Expr::BooleanLiteral(_)) => Some(Mode::Off),
                 _ => Some(Mode::Unknown),
             },
-            _ => None,
+            wrapper if wrapper.contains("no_grad") || wrapper.contains("inference_") => {
+                let sure = !wrapper.starts_with("maybe") && !wrapper.contains("optional");
+                Some(if sure { Mode::Off } else { Mode::Unknown })
+            }
+            wrapper if wrapper.split('_').any(|word| word == "grad") => Some(Mode::Unknown),
+            name => {
+                let manager = self.index.function_named(self.file, name)?;
+                let body = self.index.function(manager)?.body;
+                yields_without_grad(body, 0).then_some(Mode::Off)
+            }
         }
     }
 
     fn walk_try(&mut self, s: &'a StmtTry) {
         self.walk_body(&s.body);
         self.walk_body(&s.orelse);
-        let mark = self.names.mark();
+        let mark = self.names.mark(self.facts.graphs.len());
         let ended = self.names.ended;
         self.names.ended = false;
         let mut branches = Vec::new();
@@ -286,7 +331,6 @@ impl<'a> Walker<'a, '_> {
             let ExceptHandler::ExceptHandler(handler) = handler;
             self.facts.excepts.push(ExceptBlock {
                 range: handler.range(),
-                name: handler.name.as_ref().map(ruff_python_ast::Identifier::as_str),
                 kind: handler.type_.as_deref(),
                 body: &handler.body,
                 tried: &s.body,
@@ -302,7 +346,7 @@ impl<'a> Walker<'a, '_> {
         }
         self.names.ended = ended;
         branches.push(self.names.take_branch(&mark));
-        self.names.join_branches(branches);
+        self.names.join_branches(&mark, branches);
         self.walk_body(&s.finalbody);
     }
 
@@ -313,6 +357,7 @@ impl<'a> Walker<'a, '_> {
             return;
         }
         let value = self.evaluate(value_expr);
+        self.note_carried(targets, value_expr, &value);
         for target in targets {
             match target {
                 Expr::Attribute(_) | Expr::Subscript(_) => {
@@ -330,6 +375,31 @@ impl<'a> Walker<'a, '_> {
                     );
                 }
                 _ => self.bind_unpacked(target, value_expr, &value, stmt),
+            }
+        }
+    }
+
+    /// A name that a call in a loop reads and sets anew, and that was made before the loop.
+    fn note_carried(&mut self, targets: &'a [Expr], value_expr: &'a Expr, value: &Value) {
+        let (Some(in_loop), Expr::Call(call), [target]) = (self.in_loop, value_expr, targets)
+        else {
+            return;
+        };
+        if value.graph == Graph::No {
+            return;
+        }
+        let elements = match target {
+            Expr::Tuple(tuple) => tuple.elts.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let keywords = call.arguments.keywords.iter().map(|keyword| &keyword.value);
+        for argument in call.arguments.args.iter().chain(keywords) {
+            let Expr::Name(given) = argument else { continue };
+            let name = given.id.as_str();
+            let comes_back =
+                elements.iter().any(|e| matches!(e, Expr::Name(n) if n.id.as_str() == name));
+            if comes_back && self.names.lookup(name).is_some_and(|b| b.bound_in != self.in_loop) {
+                self.facts.carried.push(Carried { name, range: value_expr.range(), in_loop });
             }
         }
     }
@@ -397,13 +467,19 @@ impl<'a> Walker<'a, '_> {
         if matches!(value.kind, Kind::Tuple(_)) {
             return value.element(Some(number));
         }
-        if dotted(element).is_some_and(|name| torch_api::names_a_number(&name)) {
-            return Value::plain();
+        if let Some(name) = dotted(element) {
+            if torch_api::names_a_number(&name) {
+                return Value::plain();
+            }
+            if torch_api::names_a_record(&name) {
+                return Value { latent: Bits::default(), ..Value::default() };
+            }
         }
         let mut part = value.element(None);
         if !part.latent.is_empty() && self.facts.graphs.len() < 40 {
             let own = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(element.range());
+            self.facts.latents = self.facts.latents.union(own);
             (part.latent, part.may, part.must) = (own, part.may.union(own), part.must.union(own));
         }
         part
@@ -470,6 +546,49 @@ impl<'a> Walker<'a, '_> {
                 .index
                 .function_named(self.file, name)
                 .and_then(|id| self.index.function(id))
-                .is_some_and(|function| function.is_generator)
+                .is_some_and(|function| function.is_generator())
     }
+}
+
+/// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
+/// whether the body sees a tensor.
+pub(crate) fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
+    match test {
+        Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
+            tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
+        }
+        Expr::Call(call) => {
+            let (first, second) = (call.arguments.args.first()?, call.arguments.args.get(1));
+            let says_tensor = match (called_name(call), second) {
+                ("is_tensor", None) => true,
+                ("isinstance", Some(kind)) => {
+                    dotted(kind).is_some_and(|path| last_part(&path) == "Tensor")
+                }
+                ("hasattr", Some(Expr::StringLiteral(text))) => {
+                    matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")
+                }
+                _ => false,
+            };
+            says_tensor.then(|| dotted(first)).flatten().map(|name| (name, true))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a context manager's body runs under `no_grad`.
+fn yields_without_grad(body: &[Stmt], depth: usize) -> bool {
+    depth < 8
+        && body.iter().any(|stmt| {
+            if let Stmt::With(with) = stmt
+                && with.items.iter().any(|item| {
+                    matches!(&item.context_expr, Expr::Call(call)
+                        if torch_api::switches_grad_off(called_name(call)))
+                })
+            {
+                return yields(&with.body);
+            }
+            let mut found = false;
+            for_each_block(stmt, &mut |block| found |= yields_without_grad(block, depth + 1));
+            found
+        })
 }

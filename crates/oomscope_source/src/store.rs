@@ -4,9 +4,10 @@ use ruff_python_ast::{Expr, ExprCall, Operator};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::environment::Binding;
-use crate::facts::{Kept, Owner, Piece, Store, StoreKind};
+use crate::facts::{Kept, Owner, Piece, Store, StoreKind, TensorKey};
 use crate::imports::dotted;
-use crate::search::called_name;
+use crate::search::{called_name, each_expr};
+use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
 
@@ -93,9 +94,17 @@ impl<'a> Walker<'a, '_> {
         match target {
             Expr::Subscript(subscript) => {
                 let base = self.evaluate(&subscript.value);
-                self.evaluate(&subscript.slice);
+                let key = self.evaluate(&subscript.slice);
+                if matches!(base.kind, Kind::Dict) {
+                    self.note_key(&subscript.value, &subscript.slice, key);
+                }
                 if !matches!(base.kind, Kind::List | Kind::Dict) {
                     // Writing into a tensor copies: nothing is kept but the graph, if any.
+                    if matches!(base.kind, Kind::Tensor) && value.is_attached() {
+                        let scalar = base.scalar;
+                        let written = Value { scalar, ..combine([&base, value].into_iter()) };
+                        self.rebind(&subscript.value, written);
+                    }
                     return;
                 }
                 let fixed = matches!(
@@ -108,9 +117,16 @@ impl<'a> Walker<'a, '_> {
             Expr::Attribute(attribute) => {
                 let Some(path) = dotted(target) else { return };
                 let owner = self.evaluate(&attribute.value);
-                if attribute.attr.as_str() == "grad" {
-                    self.facts.clears_grads = true;
-                    return;
+                match attribute.attr.as_str() {
+                    "grad" => {
+                        self.facts.clears_grads = true;
+                        return;
+                    }
+                    "requires_grad" if self.is_network(&owner) && path != "self.requires_grad" => {
+                        self.facts.inert_freezes.push(range);
+                        return;
+                    }
+                    _ => {}
                 }
                 let mut learnt = value.clone();
                 if let Some(container) = self.container_for_literal(&path, value_expr, value) {
@@ -142,7 +158,7 @@ impl<'a> Walker<'a, '_> {
         let receiver = &*attribute.value;
         let stored = match attribute.attr.as_str() {
             "append" | "extend" | "appendleft" | "add" => arguments.first(),
-            "insert" => arguments.get(1),
+            "insert" if matches!(arguments, [(Expr::NumberLiteral(_), _), _]) => arguments.get(1),
             "pop" | "popleft" | "popitem" | "remove" => {
                 self.facts.emptied.push(last_name(container_base(receiver)));
                 return;
@@ -157,8 +173,25 @@ impl<'a> Walker<'a, '_> {
             if !matches!(known.kind, Kind::List) {
                 return;
             }
+            self.note_key(base, expr, value.clone());
+        }
+        if let Expr::Subscript(subscript) = receiver
+            && !matches!(&*subscript.slice, Expr::StringLiteral(_) | Expr::NumberLiteral(_))
+            && matches!(self.evaluate_quietly(&subscript.value).kind, Kind::Dict)
+        {
+            let key = self.evaluate_quietly(&subscript.slice);
+            self.note_key(&subscript.value, &subscript.slice, key);
         }
         self.record_store(StoreKind::Append, base, expr, &value, call.range());
+    }
+
+    /// Remembers a key that is a tensor, or may be one by what callers give.
+    fn note_key(&mut self, container: &'a Expr, key: &'a Expr, value: Value) {
+        let may_be = matches!(value.kind, Kind::Tensor)
+            || matches!(value.kind, Kind::Unknown) && !value.params.is_empty();
+        if may_be && key.is_name_expr() {
+            self.facts.tensor_keys.push(TensorKey { container, key, value });
+        }
     }
 
     /// `x.clear()`, `del x[:]`.
@@ -245,10 +278,20 @@ impl<'a> Walker<'a, '_> {
         }
         match self.names.lookup(path) {
             _ if self.globals.contains(path) => Owner::Global,
-            Some(_) if self.parameters.contains(&path) => Owner::Parameter,
+            Some(_) if self.parameters.contains(&path) && !self.is_reassigned(path) => {
+                Owner::Parameter
+            }
             Some(_) => Owner::Local,
             None => Owner::Global,
         }
+    }
+
+    /// Whether a parameter's name has been given another value.
+    fn is_reassigned(&self, name: &str) -> bool {
+        self.facts
+            .assignments
+            .iter()
+            .any(|assignment| matches!(assignment.target, Expr::Name(n) if n.id.as_str() == name))
     }
 
     fn record_store(
@@ -261,7 +304,9 @@ impl<'a> Walker<'a, '_> {
     ) {
         let base = container_base(target);
         let Some(path) = dotted(base) else { return };
-        if matches!(value.kind, Kind::Plain) {
+        let is_count = kind == StoreKind::Accumulate
+            && dotted(value_expr).is_some_and(|name| torch_api::names_a_count(&name));
+        if matches!(value.kind, Kind::Plain) || is_count {
             return;
         }
         let owner = self.owner_of(&path);
@@ -275,8 +320,11 @@ impl<'a> Walker<'a, '_> {
             && let Some(kept) = self.facts.containers.get_mut(number)
         {
             outlives_loop |= kept.made_in != self.in_loop;
+            kept.filled_in = kept.filled_in.max(self.in_loop);
             if kind != StoreKind::Attribute {
+                kept.off_host |= !value.host;
                 let stored = &mut kept.stored;
+                stored.host = !kept.off_host;
                 stored.graph = stored.graph.max(value.graph);
                 stored.may = stored.may.union(value.may);
                 stored.must = stored.must.union(value.must);
@@ -298,7 +346,7 @@ impl<'a> Walker<'a, '_> {
                     } else {
                         kind
                     },
-                    target: path.clone(),
+                    target: path.to_string(),
                     target_name: target_name.clone(),
                     range,
                     by: self.id,
@@ -319,7 +367,7 @@ impl<'a> Walker<'a, '_> {
         self.facts.stores.push(Store {
             kind,
             owner,
-            target: path,
+            target: path.into(),
             target_name,
             container,
             value: value.clone(),
@@ -333,6 +381,40 @@ impl<'a> Walker<'a, '_> {
         });
     }
 
+    /// What a lambda holds: its defaults, and the names around it. In a loop all its lambdas share
+    /// the names, which hold the newest value only.
+    fn captured(&mut self, expr: &'a Expr) -> Value {
+        let Expr::Lambda(lambda) = expr else { return Value::default() };
+        let parameters = lambda.parameters.as_deref();
+        let mut held: Vec<Value> = Vec::new();
+        for parameter in parameters.into_iter().flat_map(|p| p.iter_non_variadic_params()) {
+            if let Some(default) = &parameter.default {
+                held.push(self.evaluate_quietly(default));
+            }
+        }
+        if self.in_loop.is_none() {
+            let mut names: Vec<&'a str> = Vec::new();
+            each_expr(&lambda.body, &mut |inner| {
+                if let Expr::Name(name) = inner
+                    && names.len() < 32
+                {
+                    names.push(name.id.as_str());
+                }
+            });
+            names.retain(|name| {
+                parameters.is_none_or(|p| {
+                    p.iter_non_variadic_params().all(|own| own.parameter.name.as_str() != *name)
+                })
+            });
+            for name in names {
+                if let Some(binding) = self.names.lookup(name) {
+                    held.push(binding.value.clone());
+                }
+            }
+        }
+        combine(held.iter())
+    }
+
     /// The parts of a stored literal that carry a graph, or the value itself.
     fn collect_pieces(&mut self, expr: &'a Expr, value: &Value, pieces: &mut Vec<Piece<'a>>) {
         let parts: Vec<&'a Expr> = match expr {
@@ -342,6 +424,19 @@ impl<'a> Walker<'a, '_> {
             Expr::Call(call) if constructs(call) => {
                 let keywords = call.arguments.keywords.iter().map(|k| &k.value);
                 call.arguments.args.iter().chain(keywords).collect()
+            }
+            Expr::Lambda(_) => {
+                let value = self.captured(expr);
+                pieces.push(Piece { expr, value });
+                return;
+            }
+            Expr::Call(call) if called_name(call) == "partial" => {
+                let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+                let given: Vec<&'a Expr> = call.arguments.args.iter().chain(keywords).collect();
+                let given: Vec<Value> =
+                    given.into_iter().map(|part| self.evaluate_quietly(part)).collect();
+                pieces.push(Piece { expr, value: combine(given.iter()) });
+                return;
             }
             _ => {
                 pieces.push(Piece { expr, value: value.clone() });

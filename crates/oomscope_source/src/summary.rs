@@ -25,7 +25,7 @@ impl<'a> Walker<'a, '_> {
         if !self.is_fleeting(call) {
             self.record_kept(id, arguments, offset);
         }
-        let Some(summary) = self.knowledge.summaries.get(&id).cloned() else {
+        let Some(summary) = self.notes.summary(id) else {
             let mut value = combine(arguments.iter().map(|(_, v)| v));
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
             return value;
@@ -51,10 +51,18 @@ impl<'a> Walker<'a, '_> {
                 self.consume(&value, false);
             }
         }
-        let Some(returns) = summary.returns else { return Value::plain() };
+        let Some(returns) = &summary.returns else {
+            if self.index.function(id).is_some_and(crate::index::Function::is_abstract) {
+                return self.unknown_result(call, callee, arguments);
+            }
+            return Value::plain();
+        };
         let fresh =
-            if has_graph(&returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
-        let mut value = instantiate(&returns, &fresh, &parameter_values, 0);
+            if has_graph(returns, 0) { self.new_graph(call.range()) } else { Value::plain() };
+        if summary.returns_freed {
+            self.names.consumed = self.names.consumed.union(fresh.must);
+        }
+        let mut value = instantiate(returns, &fresh, &parameter_values, 0);
         if self.mode == Mode::Off {
             value = strip(&value, 0);
         }
@@ -70,7 +78,7 @@ impl<'a> Walker<'a, '_> {
     ) -> Vec<Value> {
         let Some(function) = self.index.function(id) else { return Vec::new() };
         let Some(parameters) = function.parameters else { return Vec::new() };
-        let names: Vec<&str> = function.numbered_parameters().map(|p| p.name.as_str()).collect();
+        let names = &function.parameter_names;
         let mut values = vec![Value::plain(); names.len()];
         let positional = call.arguments.args.len();
         let rest = |values: &mut Vec<Value>, at: usize, value: &Value| {
@@ -125,7 +133,7 @@ impl<'a> Walker<'a, '_> {
         if id == self.id || self.summary.keeps.len() > 64 {
             return;
         }
-        let Some(callee) = self.knowledge.summaries.get(&id) else { return };
+        let Some(callee) = self.notes.summary(id) else { return };
         let mut new: Vec<Kept> = Vec::new();
         for kept in &callee.keeps {
             let Some(number) = kept.parameter.checked_sub(offset) else { continue };
@@ -161,6 +169,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         kind: returns.kind.clone(),
         graph: returns.graph,
         host: returns.host,
+        device: returns.device,
         scalar: returns.scalar,
         small: returns.small,
         output: returns.output,

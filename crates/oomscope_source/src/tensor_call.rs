@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
+use crate::placement::{Placement, device_keyword, device_named_by, moved_to};
 use crate::torch_api as api;
 use crate::training_call::asks_no_reduction;
 use crate::value::{Graph, Kind, Value, combine};
@@ -55,8 +56,11 @@ impl<'a> Walker<'a, '_> {
             if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return None;
             }
-            let criterion = name.ends_with("Loss");
-            return Some(Value::of_kind(if criterion { Kind::Criterion } else { Kind::Module }));
+            return Some(Value::of_kind(match name {
+                loss if loss.ends_with("Loss") => Kind::Criterion,
+                layer if api::WITHOUT_PARAMETERS.contains(&layer) => Kind::Transform,
+                _ => Kind::Module,
+            }));
         }
         if path.starts_with("torchvision.models.")
             || matches!(
@@ -79,9 +83,21 @@ impl<'a> Walker<'a, '_> {
         if path == "torch.utils.checkpoint.checkpoint" {
             return Some(Value { graph: Graph::Yes, ..self.new_graph(call.range()) });
         }
-        if path.starts_with("torch.") || path.starts_with("numpy.") {
+        if path.starts_with("importlib.") {
+            return Some(Value::of_kind(Kind::Unknown));
+        }
+        if path.starts_with("numpy.") {
+            return Some(Value { host: true, ..Value::plain() });
+        }
+        if path.starts_with("torch.") {
             if api::CREATES.contains(&name) {
-                return Some(Value { small: name == "multinomial", ..Value::detached() });
+                let device = device_keyword(call).and_then(device_named_by);
+                return Some(Value {
+                    small: name == "multinomial",
+                    device: device == Some(Placement::Device),
+                    host: device == Some(Placement::Host),
+                    ..Value::detached()
+                });
             }
             if api::NOT_DIFFERENTIABLE.contains(&name) {
                 return Some(Value { small: true, ..Value::detached() });
@@ -98,9 +114,6 @@ impl<'a> Walker<'a, '_> {
             }
             if name == "load" {
                 return Some(Value { graph: Graph::No, ..Value::default() });
-            }
-            if path.starts_with("numpy.") {
-                return Some(Value::plain());
             }
             let mut value = joint();
             if matches!(value.kind, Kind::Plain) {
@@ -119,9 +132,13 @@ impl<'a> Walker<'a, '_> {
             return Some(value);
         }
         if name == "from_pretrained" {
-            let plain =
-                ["Tokenizer", "Processor", "Extractor", "Config"].iter().any(|w| path.contains(w));
-            return Some(if plain { Value::plain() } else { Value::of_kind(Kind::Module) });
+            let has = |words: &[&str]| words.iter().any(|word| path.contains(word));
+            if has(&["Tokenizer", "Processor", "Extractor", "Config"]) {
+                return Some(Value::plain());
+            }
+            // Pipelines run their networks under `no_grad` and hand out images and text.
+            let kind = if has(&["Pipeline", "Scheduler"]) { Kind::Unknown } else { Kind::Module };
+            return Some(Value::of_kind(kind));
         }
         None
     }
@@ -134,9 +151,7 @@ impl<'a> Walker<'a, '_> {
         receiver: &Value,
         arguments: &[(&'a Expr, Value)],
     ) -> Option<Value> {
-        let is_network = matches!(receiver.kind, Kind::Module)
-            || matches!(receiver.kind, Kind::Instance(class) if self.index.is_module_class(class));
-        if is_network {
+        if self.is_network(receiver) {
             return Some(match name {
                 "to" | "cuda" | "cpu" | "half" | "float" | "double" | "bfloat16"
                 | "requires_grad_" | "compile" | "apply" => receiver.clone(),
@@ -151,6 +166,7 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if matches!(name, "detach" | "detach_") {
+            self.facts.detached = self.facts.detached.union(receiver.latent);
             return Some(receiver.without_graph());
         }
         if api::NOT_DIFFERENTIABLE.contains(&name) {
@@ -162,17 +178,16 @@ impl<'a> Walker<'a, '_> {
             });
         }
         if name == "cpu" {
-            return Some(Value { host: true, ..receiver.derived() });
+            return Some(Value { host: true, device: false, ..receiver.derived() });
         }
         if matches!(name, "cuda") {
-            return Some(Value { host: false, ..receiver.derived() });
+            return Some(Value { host: false, device: true, ..receiver.derived() });
         }
         if name == "to" {
-            let cpu = arguments.iter().any(|(expr, _)| {
-                matches!(expr, Expr::StringLiteral(text) if text.value.to_str() == "cpu")
-            });
+            let to = moved_to(call);
             return Some(Value {
-                host: receiver.host || cpu,
+                host: to == Some(Placement::Host) || receiver.host && to.is_none(),
+                device: to == Some(Placement::Device) || receiver.device && to.is_none(),
                 scalar: receiver.scalar,
                 ..receiver.derived()
             });
@@ -208,6 +223,7 @@ impl<'a> Walker<'a, '_> {
                 combine(all.into_iter())
             };
             value.host = receiver.host;
+            value.device = receiver.device && !receiver.host;
             value.small = receiver.small;
             value.scalar = keeps_shape && receiver.scalar;
             if matches!(name, "chunk" | "split" | "unbind") {
@@ -237,6 +253,15 @@ impl<'a> Walker<'a, '_> {
             _ => {}
         }
         None
+    }
+
+    /// Whether a value is a neural module.
+    pub(crate) fn is_network(&self, value: &Value) -> bool {
+        match value.kind {
+            Kind::Module => true,
+            Kind::Instance(class) => self.index.is_module_class(class),
+            _ => false,
+        }
     }
 
     fn module_method(&mut self, call: &'a ExprCall, arguments: &[(&'a Expr, Value)]) -> Value {

@@ -152,6 +152,31 @@ pub(crate) const PASSES: &[&str] = &[
 /// Reductions: one number unless a dimension is given.
 pub(crate) const REDUCES: &[&str] = &["mean", "sum", "min", "max", "prod", "logsumexp", "norm"];
 
+/// Layers of `torch.nn` that have no parameters.
+pub(crate) const WITHOUT_PARAMETERS: &[&str] = &[
+    "CosineSimilarity",
+    "PairwiseDistance",
+    "Softmax",
+    "LogSoftmax",
+    "Sigmoid",
+    "Tanh",
+    "ReLU",
+    "GELU",
+    "SiLU",
+    "Dropout",
+    "Flatten",
+    "Upsample",
+    "AvgPool1d",
+    "AvgPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "AdaptiveAvgPool2d",
+    "Unfold",
+    "Fold",
+    "PixelShuffle",
+    "ReflectionPad2d",
+];
+
 /// Functions under `torch.` that make new tensors without a graph.
 pub(crate) const CREATES: &[&str] = &[
     "tensor",
@@ -255,6 +280,14 @@ pub(crate) fn names_a_network(name: &str) -> bool {
         "to",
         "parse",
         "download",
+        "import",
+        "inject",
+        "prune",
+        "resolve",
+        "register",
+        "attach",
+        "detect",
+        "infer",
     ]
     .contains(&first);
     if acts_on_one && lower.contains('_') {
@@ -274,6 +307,7 @@ pub(crate) fn names_a_network(name: &str) -> bool {
             | "backbone"
             | "actor"
             | "critic"
+            | "policy"
             | "classifier"
             | "student"
             | "teacher"
@@ -312,7 +346,7 @@ pub(crate) fn names_a_criterion(name: &str) -> bool {
         .find_map(|end| lower.strip_suffix(end))
         .unwrap_or(&lower);
     let is_number = [
-        "eval", "val", "valid", "test", "train", "avg", "average", "mean", "print", "log", "plot",
+        "eval", "evaluate", "val", "valid", "test", "train", "avg", "average", "mean", "print", "log", "plot",
         "update", "record", "reduce", "running", "total", "epoch", "append", "load", "save",
         "get_lr", "display", "report",
     ];
@@ -346,6 +380,21 @@ pub(crate) fn names_a_number(name: &str) -> bool {
                 | "bs"
         )
     })
+}
+
+/// Names of what a function returns beside its result: records of it, not tensors.
+pub(crate) fn names_a_record(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.split('_').any(|word| {
+        matches!(word, "log" | "logs" | "logging" | "info" | "infos" | "stat" | "meta" | "cfg")
+    })
+}
+
+/// Names of counts that are no part of a loss: `batch_size`, but not `step_loss`.
+pub(crate) fn names_a_count(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let ends = last.rsplit('_').next().unwrap_or(last);
+    matches!(ends, "size" | "count" | "counts" | "num" | "len" | "length" | "tokens" | "samples")
 }
 
 /// Names of functions that evaluate.
@@ -403,6 +452,7 @@ pub(crate) fn names_data(text: &str) -> bool {
         "requests",
         "updates",
         "rounds",
+        "rollout",
         "train",
         "val_",
         "test",
@@ -417,5 +467,6 @@ pub(crate) fn names_data(text: &str) -> bool {
 /// Dotted paths that switch autograd off.
 pub(crate) fn switches_grad_off(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
-    matches!(last, "no_grad" | "inference_mode")
+    // `smart_inference_mode` and the like: wrappers keep the words.
+    last.contains("no_grad") || last.contains("inference_mode")
 }

@@ -153,7 +153,7 @@ impl<'a> Walker<'a, '_> {
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let criterion = matches!(callee.value.kind, Kind::Criterion)
-            || class.is_none() && api::names_a_criterion(&callee.name);
+            || api::names_a_criterion(&callee.name);
         let inputs = combine(arguments.iter().map(|(_, value)| value));
         if criterion && inputs.graph == Graph::No && !arguments.is_empty() {
             return Value { scalar: true, output: inputs.output, ..Value::detached() };
@@ -174,7 +174,7 @@ impl<'a> Walker<'a, '_> {
         fresh.containers = fresh.containers.union(inputs.containers);
         let mut result = fresh.clone();
         if let Some(id) = class.and_then(|class| self.index.method(class, "forward"))
-            && let Some(returns) = self.knowledge.summaries.get(&id).and_then(|s| s.returns.clone())
+            && let Some(returns) = self.notes.summary(id).and_then(|s| s.returns.clone())
         {
             result = shaped(&returns, &fresh, 0);
         }

@@ -1,6 +1,6 @@
 //! The abstract value of an expression: what it is, and whether it carries an autograd graph.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ruff_text_size::TextRange;
 
@@ -19,7 +19,7 @@ pub(crate) enum Graph {
 }
 
 /// What a value is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     #[default]
     Unknown,
@@ -31,9 +31,11 @@ pub(crate) enum Kind {
     /// A mapping.
     Dict,
     /// A tuple whose elements are known one by one.
-    Tuple(Rc<[Value]>),
+    Tuple(Arc<[Value]>),
     /// A neural module: calling it makes a graph.
     Module,
+    /// A module without parameters: its result carries a graph where its inputs do.
+    Transform,
     /// A loss function.
     Criterion,
     Optimizer,
@@ -73,19 +75,27 @@ impl Bits {
         self.0 == 0
     }
 
+    pub(crate) fn retain(self, keep: impl Fn(usize) -> bool) -> Bits {
+        self.iter()
+            .filter(|index| keep(*index))
+            .fold(Bits::default(), |all, index| all.union(Bits::one(index)))
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..64).filter(move |index| self.contains(*index))
     }
 }
 
 /// An abstract value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
 pub(crate) struct Value {
     pub(crate) kind: Kind,
     pub(crate) graph: Graph,
     /// On the host: `.cpu()` was called.
     pub(crate) host: bool,
+    /// On an accelerator: `.cuda()` or `.to(device)` was called, or it was made with `device=`.
+    pub(crate) device: bool,
     /// One number: a reduced loss.
     pub(crate) scalar: bool,
     /// Integer ids, masks, labels, or a reduction: small beside activations.
@@ -135,6 +145,7 @@ impl Value {
             },
             graph: Graph::No,
             host: self.host,
+            device: self.device,
             scalar: self.scalar,
             small: self.small,
             output: self.output,
@@ -167,6 +178,8 @@ impl Value {
 /// A value made from several together: arithmetic, `cat`, a literal. It carries a graph when one does.
 pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
     let mut result = Value { kind: Kind::Plain, graph: Graph::No, small: true, ..Value::default() };
+    // What is known to carry a graph explains a backward; beside it nothing else is proven.
+    let mut explained = Bits::default();
     let mut all_host = true;
     let mut any = false;
     for value in values {
@@ -186,19 +199,25 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
             _ => Graph::Maybe,
         };
         result.output |= value.output;
+        result.device |= value.device;
         result.may = result.may.union(value.may);
         result.must = result.must.union(value.must);
         result.params = result.params.union(value.params);
         result.containers = result.containers.union(value.containers);
         result.latent = result.latent.union(value.latent);
+        if value.graph == Graph::Yes {
+            explained = explained.union(value.latent);
+        }
         result.origin = result.origin.or(value.origin);
     }
     if result.graph == Graph::Yes {
+        result.latent = explained;
         result.kind = Kind::Tensor;
     }
     let tensor = !matches!(result.kind, Kind::Plain);
     result.host = any && tensor && all_host;
     result.small &= any && tensor;
+    result.device &= !result.host;
     result
 }
 
@@ -218,6 +237,7 @@ pub(crate) fn join(left: &Value, right: &Value) -> Value {
         kind,
         graph: left.graph.max(right.graph),
         host: left.host && right.host,
+        device: left.device || right.device,
         scalar: left.scalar && right.scalar,
         small: left.small && right.small,
         output: left.output || right.output,

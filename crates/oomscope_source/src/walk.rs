@@ -1,34 +1,25 @@
 //! The state of the walk over one function, and what it knows of the rest of the project.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::environment::{Binding, Environment, OuterNames};
+use crate::environment::{Binding, Environment};
 use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::dotted;
 use crate::index::{ClassId, FileId, FunctionId, Index};
+use crate::rounds::{Notes, Reads};
 use crate::value::{Bits, Graph, Kind, Value};
 
 /// Deeper expressions than this are unknown values.
 pub(crate) const DEEPEST_EXPRESSION: usize = 160;
 
-/// What earlier passes learnt about all functions.
-#[derive(Default)]
-pub(crate) struct Knowledge {
-    pub(crate) summaries: FxHashMap<FunctionId, Summary>,
-    pub(crate) attributes: FxHashMap<(ClassId, String), Value>,
-    pub(crate) outer: OuterNames,
-    /// Mode in which a function runs, by its decorators and callers.
-    pub(crate) modes: FxHashMap<FunctionId, Mode>,
-    /// Functions that hold functions.
-    pub(crate) parents: FxHashSet<FunctionId>,
-}
-
 /// The walk over one function.
 pub(crate) struct Walker<'a, 'p> {
     pub(crate) index: &'p Index<'a>,
-    pub(crate) knowledge: &'p mut Knowledge,
+    /// What is known of the rest of the project, and what this walk adds.
+    pub(crate) notes: Notes<'p>,
     pub(crate) id: FunctionId,
     pub(crate) file: FileId,
     pub(crate) class: Option<ClassId>,
@@ -40,21 +31,21 @@ pub(crate) struct Walker<'a, 'p> {
     pub(crate) in_except: Option<usize>,
     pub(crate) depth: usize,
     pub(crate) parameters: Vec<&'a str>,
-    pub(crate) attribute_containers: FxHashMap<String, usize>,
+    pub(crate) attribute_containers: FxHashMap<CompactString, usize>,
     pub(crate) globals: FxHashSet<&'a str>,
 }
 
-/// Walks one function and returns what it found. Its final names go to `knowledge`.
+/// Walks one function and returns what it found, and what it read of others.
 pub(crate) fn walk_function<'a>(
     index: &Index<'a>,
-    knowledge: &mut Knowledge,
+    notes: Notes<'_>,
     id: FunctionId,
-) -> Facts<'a> {
-    let Some(function) = index.function(id) else { return Facts::default() };
-    let mode = knowledge.modes.get(&id).copied().unwrap_or_default();
+) -> (Facts<'a>, Reads) {
+    let Some(function) = index.function(id) else { return Default::default() };
+    let mode = notes.mode();
     let mut walker = Walker {
         index,
-        knowledge,
+        notes,
         id,
         file: function.file,
         class: function.class,
@@ -81,6 +72,10 @@ impl<'a> Walker<'a, '_> {
             .decorators
             .iter()
             .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
+        let is_of_class = function
+            .decorators
+            .iter()
+            .any(|d| dotted(&d.expression).is_some_and(|name| name == "classmethod"));
         for (number, parameter) in function.numbered_parameters().enumerate() {
             let name = parameter.name.as_str();
             self.parameters.push(name);
@@ -89,7 +84,12 @@ impl<'a> Walker<'a, '_> {
                 && !is_static
                 && let Some(class) = self.class
             {
-                value = Value::of_kind(Kind::Instance(class));
+                let kind = if is_of_class { Kind::Class(class) } else { Kind::Instance(class) };
+                value = Value::of_kind(kind);
+            } else if function.name == "on_predict_batch_end" && matches!(name, "outputs" | "batch")
+            {
+                // Lightning hands over what the network made, under `no_grad`, and the batch.
+                (value.graph, value.output, value.device) = (Graph::No, name == "outputs", true);
             } else if let Some(annotation) = parameter.annotation.as_deref() {
                 self.apply_annotation(&mut value, annotation);
             }
@@ -112,16 +112,17 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn finish(mut self) -> Facts<'a> {
+    fn finish(mut self) -> (Facts<'a>, Reads) {
         self.facts.consumed_at_end = self.names.consumed;
+        self.facts.settle_consumption();
+        if !self.facts.detached.is_empty() {
+            self.facts.find_proof_by_detach();
+        }
         self.facts.find_tensor_reads();
         self.summary.runs_backward = self.facts.runs_backward;
         self.summary.clears_grads |= self.facts.clears_grads;
-        self.knowledge.summaries.insert(self.id, self.summary);
-        if self.knowledge.parents.contains(&self.id) {
-            self.knowledge.outer.insert(self.id, self.names.into_names());
-        }
-        self.facts
+        let reads = self.notes.finish(self.summary, self.names.into_names());
+        (self.facts, reads)
     }
 
     pub(crate) fn walk_body(&mut self, body: &'a [Stmt]) {
@@ -152,12 +153,34 @@ impl<'a> Walker<'a, '_> {
 
     /// Runs backward on a value: frees its graphs unless told to retain them.
     pub(crate) fn consume(&mut self, value: &Value, retain: bool) {
+        let once = self.in_loop.filter(|_| !retain).and_then(|number| {
+            let around = self.facts.loops.get(number)?;
+            // Each iteration has a graph of its own where the loop goes over them.
+            let own = !around.goes_over.intersection(value.containers).is_empty()
+                || value.containers.iter().any(|container| {
+                    let container = self.facts.containers.get(container);
+                    container.is_some_and(|c| around.what.contains(c.name.as_str()))
+                });
+            (!own).then_some((number, around.range))
+        });
         if !retain {
-            self.names.consumed = self.names.consumed.union(value.must);
+            let mut freed = value.must;
+            if let Some((_, range)) = once {
+                freed = freed.retain(|graph| {
+                    self.facts.graphs.get(graph).is_none_or(|made| range.contains_range(*made))
+                });
+            }
+            self.names.consumed = self.names.consumed.union(freed);
         }
         self.facts.proven = self.facts.proven.union(value.latent);
         self.summary.backward_of = self.summary.backward_of.union(value.params);
-        self.mark_containers(value.containers, |container| container.consumed = true);
+        self.mark_containers(value.containers, |container| match once {
+            None => container.consumed = true,
+            Some((number, _)) => {
+                let first = container.consumed_in.map_or(number, |known| known.min(number));
+                container.consumed_in = Some(first);
+            }
+        });
     }
 
     pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {
@@ -183,24 +206,24 @@ impl<'a> Walker<'a, '_> {
             return *number;
         }
         let number = self.new_container(path, None);
-        self.attribute_containers.insert(path.to_owned(), number);
+        self.attribute_containers.insert(path.into(), number);
         number
     }
 
     /// Looks a name up in the functions and the module around this one.
-    pub(crate) fn outer_binding(&self, name: &str) -> Option<(Binding, bool)> {
+    pub(crate) fn outer_value(&mut self, name: &str) -> Option<Value> {
         let mut at = self.index.function(self.id)?.parent;
         for _ in 0..32 {
             let id = at?;
             let parent = self.index.function(id)?.parent;
-            if let Some(binding) = self.knowledge.outer.get(&id).and_then(|names| names.get(name)) {
-                let mut value = binding.value.clone();
+            if let Some(value) = self.notes.outer(id, name) {
+                let mut value = value.clone();
                 (value.may, value.must) = (Bits::default(), Bits::default());
                 (value.params, value.containers) = (Bits::default(), Bits::default());
                 if value.graph == Graph::Yes {
                     value.graph = Graph::Maybe;
                 }
-                return Some((Binding { value, ..Binding::default() }, parent.is_none()));
+                return Some(value);
             }
             at = parent;
         }
@@ -221,12 +244,7 @@ impl<'a> Walker<'a, '_> {
         (kept.may, kept.must) = (Bits::default(), Bits::default());
         (kept.params, kept.containers) = (Bits::default(), Bits::default());
         kept.origin = None;
-        let key = (class, name.to_owned());
-        let joined = match self.knowledge.attributes.get(&key) {
-            Some(known) => crate::value::join(known, &kept),
-            None => kept,
-        };
-        self.knowledge.attributes.insert(key, joined);
+        self.notes.learn_attribute(class, name, kept);
     }
 
     /// Writes down a finished `range` of text as one line, shortened.

@@ -2,6 +2,7 @@
 
 use oomscope_model::{Cause, Finding, Held, Severity};
 
+use super::gathered::goes_over_data;
 use crate::facts::{Owner, StoreKind};
 use crate::index::FileId;
 use crate::project::{Project, feeds_backward};
@@ -40,7 +41,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 (Cause::KvCache, Severity::Note, message, store.range)
             } else {
                 let around = facts.loops_around(store.in_loop).find(|(number, this)| {
-                    this.over_data
+                    goes_over_data(file, this)
                         && container.is_none_or(|c| !facts.loop_within(c.made_in, *number))
                 });
                 let small = store.value.small

@@ -2,14 +2,13 @@
 
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 
+use super::gathered::{Gathered, gathered};
 use crate::edit::{fix, suffix};
-use crate::facts::{Owner, StoreKind};
-use crate::index::FileId;
-use crate::project::{Project, feeds_backward};
+use crate::facts::Owner;
+use crate::index::{FileId, FunctionId};
+use crate::project::Project;
 use crate::report::{Report, report, short, step};
-use crate::retention::{attached_graphs, repeated_steps};
 use crate::rules::{Group, Rule};
-use crate::value::{Graph, Kind};
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM401",
@@ -23,88 +22,58 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if feeds_backward(function, facts) || project.is_unit_test(function) {
-            continue;
-        }
-        for store in &facts.stores {
-            if !matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
-                || attached_graphs(facts, store).is_some()
-            {
-                continue;
+        for gathered in gathered(project, id, function, facts) {
+            let store = gathered.store;
+            let emptied = project.emptied.contains(store.target_name.as_str());
+            if store.owner == Owner::Local || emptied || store.owner == Owner::Parameter {
+                let severity = match store.owner {
+                    Owner::Object => Severity::Error,
+                    Owner::Local | Owner::Parameter | Owner::Global => Severity::Warning,
+                };
+                report_gathered(project, &RULE, id, gathered, severity, findings);
             }
-            let mut pieces = store.pieces.iter().filter(|piece| {
-                let value = &piece.value;
-                value.output
-                    && value.graph == Graph::No
-                    && !value.host
-                    && !value.scalar
-                    && !value.small
-                    && !matches!(value.kind, Kind::Plain)
-            });
-            let Some(piece) = pieces.next() else { continue };
-            let container = store.container.and_then(|number| facts.containers.get(number));
-            if container.is_some_and(|c| c.consumed || c.cleared)
-                || project.bounded.contains(&store.target_name)
-            {
-                continue;
-            }
-            // Parts of one batch that are joined and handed back are not a data set.
-            let handed_back = container.is_some_and(|c| c.returned) && store.owner == Owner::Local;
-            let over_loader = facts
-                .loops_around(store.in_loop)
-                .any(|(_, this)| this.endless || this.what.to_ascii_lowercase().contains("loader"));
-            if handed_back && !over_loader && !project.evaluates(id) {
-                continue;
-            }
-            let around = facts.loops_around(store.in_loop).find(|(number, this)| {
-                (this.over_data || project.evaluates(id))
-                    && (store.owner != Owner::Local
-                        || container.is_none_or(|c| !facts.loop_within(c.made_in, *number)))
-            });
-            let loops = match around {
-                Some((_, around)) => {
-                    let what = format!("every iteration over `{}`", short(&around.what));
-                    step(project, id, around.range, what).into_iter().collect()
-                }
-                None if store.owner == Owner::Object && store.in_loop.is_none() => {
-                    match repeated_steps(project, id) {
-                        Some(steps) => steps,
-                        None => continue,
-                    }
-                }
-                None => continue,
-            };
-            let Some(file) = project.index.file(function.file) else { continue };
-            let value = short(file.slice(piece.expr));
-            let mut path = loops;
-            path.extend(step(
-                project,
-                id,
-                store.range,
-                format!("`{}` keeps `{value}` on the device", store.target),
-            ));
-            let finding = Report {
-                function: id,
-                range: store.range,
-                severity: if store.owner == Owner::Object || around.is_some_and(|(_, a)| a.endless)
-                {
-                    Severity::Error
-                } else {
-                    Severity::Warning
-                },
-                held: Held::Tensors,
-                message: format!(
-                    "`{}` gathers `{value}` of every batch on the device",
-                    store.target
-                ),
-                path,
-                fix: Some(fix(
-                    FixSafety::Unsafe,
-                    format!("move `{value}` to the host first"),
-                    suffix(piece.expr, ".cpu()"),
-                )),
-            };
-            report(project, &RULE, finding, findings);
         }
     }
+}
+
+/// Reports what gathers as a finding of a rule.
+pub(super) fn report_gathered(
+    project: &Project<'_>,
+    rule: &Rule,
+    id: FunctionId,
+    gathered: Gathered<'_, '_>,
+    severity: Severity,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else { return };
+    let Gathered { store, piece, again, .. } = gathered;
+    let value = short(file.slice(piece.expr));
+    let mut path = again;
+    let keeps = format!("`{}` keeps `{value}` on the device", store.target);
+    path.extend(step(project, id, store.range, keeps));
+    let message = match store.owner {
+        Owner::Local | Owner::Parameter => {
+            format!("`{}` gathers `{value}` of every batch on the device", store.target)
+        }
+        Owner::Object => {
+            format!("`{}` keeps `{value}` of every call on the device", store.target)
+        }
+        Owner::Global => {
+            format!("`{}` keeps `{value}` on the device for the life of the process", store.target)
+        }
+    };
+    let finding = Report {
+        function: id,
+        range: store.range,
+        severity,
+        held: Held::Tensors,
+        message,
+        path,
+        fix: Some(fix(
+            FixSafety::Unsafe,
+            format!("move `{value}` to the host first"),
+            suffix(piece.expr, ".cpu()"),
+        )),
+    };
+    report(project, rule, finding, findings);
 }

@@ -1,9 +1,13 @@
 //! OOM301: evaluation calls the model while autograd records.
 
 use oomscope_model::{Cause, Finding, Fix, FixSafety, GradMode, Held, Severity};
+use ruff_python_ast::Expr;
+use ruff_text_size::TextRange;
 
+use crate::callers::CallSite;
 use crate::edit::{decorator, fix};
 use crate::facts::{Facts, Mode, ModelCall};
+use crate::imports::dotted;
 use crate::index::{FileId, Function, FunctionId};
 use crate::parse::Parsed;
 use crate::project::{Project, feeds_backward};
@@ -27,6 +31,8 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         if project.is_unit_test(function)
+            || facts.model_calls.is_empty() && !facts.calls_eval
+            || project.is_of_another_framework(function)
             || project.grad_mode(id) == GradMode::Off
             || facts.wants_grad
             || is_part_of_a_module(project, function, facts)
@@ -55,10 +61,16 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 fn is_part_of_a_module(project: &Project<'_>, function: &Function<'_>, facts: &Facts<'_>) -> bool {
     let member = function.class.is_some_and(|class| project.index.is_module_class(class));
     let loops = facts.model_calls.iter().any(|call| !call.criterion && call.in_loop.is_some());
-    let decodes =
-        ["generate", "predict", "evaluate"].iter().any(|word| function.name.starts_with(word))
-            && loops;
+    let runs_itself = facts.calls.iter().any(|call| {
+        call.in_loop.is_some()
+            && matches!(&*call.call.func, Expr::Name(n) if n.id.as_str() == "self")
+            || dotted(&call.call.func).is_some_and(|path| path == "self.forward")
+    });
+    let decodes = loops
+        && (matches!(function.name, "generate" | "predict" | "evaluate")
+            || function.name.starts_with("generate") && runs_itself);
     member && !decodes
+        || function.name == "forward"
         || feeds_backward(function, facts) && !(facts.calls_eval && loops)
         || function.name == "__init__"
 }
@@ -93,11 +105,21 @@ fn evidence_of_evaluation(function: &Function<'_>, facts: &Facts<'_>) -> bool {
             .loops_around(call.in_loop)
             .any(|(_, around)| around.over_data || function.name.starts_with("generate"))
     });
-    let evaluates_by_call =
-        facts.calls_eval && (!facts.calls_train || torch_api::names_an_evaluation(function.name));
+    let named = torch_api::names_an_evaluation(function.name);
+    let evaluates_by_call = facts.calls_eval && (!facts.calls_train || named) && !builds(function);
     // Who returns what the model says hands the decision to the caller.
     let only_returns = facts.returned.0 != 0 && !looped && !facts.calls_eval;
     (evaluates_by_call || looped) && !only_returns
+}
+
+/// A network that is made and tried out once.
+fn builds(function: &Function<'_>) -> bool {
+    let first = function.name.trim_matches('_').split('_').next().unwrap_or_default();
+    matches!(
+        first,
+        "get" | "build" | "make" | "create" | "load" | "init" | "setup" | "export" | "convert"
+            | "configure" | "prepare"
+    )
 }
 
 /// A loop over validation data in a function that also trains, or in a script.
@@ -141,17 +163,61 @@ fn report_recorded(
         call.range,
         format!("`{text}` saves activations for a backward that never comes"),
     ));
+    // A base class that calls what its subclasses define decides for all of them.
+    let (place, range) = match delegating_site(project, id, function) {
+        Some(site) => (site.caller, TextRange::empty(site.at)),
+        None => (id, call.range),
+    };
+    if place != id {
+        path.extend(step(project, place, range, "every subclass is run from here".to_owned()));
+    }
+    // One forward at the end of a script saves activations for a moment.
+    let passing = call.in_loop.is_none()
+        && !torch_api::names_an_evaluation(function.name)
+        && !project.repeated.contains_key(&id);
+    let benchmark = passing || project.is_benchmark(function);
     let name = if function.parent.is_some() { function.qualified.as_str() } else { "this script" };
     let finding = Report {
-        function: id,
-        range: call.range,
-        severity: if accumulates { Severity::Error } else { Severity::Warning },
+        function: place,
+        range,
+        severity: match accumulates {
+            _ if benchmark => Severity::Note,
+            true => Severity::Error,
+            false => Severity::Warning,
+        },
         held: Held::Activations,
         message: format!("`{name}` evaluates, but `{text}` records a graph: no `no_grad` is on"),
         path,
-        fix: if whole { no_grad_decorator(file, project, function) } else { None },
+        fix: if whole && place_is_in(project, place, function) {
+            no_grad_decorator(file, project, function)
+        } else {
+            None
+        },
     };
     report(project, &RULE, finding, findings);
+}
+
+/// The call in a base class that runs a method which only subclasses define.
+fn delegating_site(
+    project: &Project<'_>,
+    id: FunctionId,
+    function: &Function<'_>,
+) -> Option<CallSite> {
+    let class = function.class?;
+    let sites = project.sites.get(&id)?;
+    let delegates = |site: &CallSite| {
+        let owner = project.index.function(site.caller).and_then(|caller| caller.class);
+        owner.is_some_and(|owner| {
+            owner != class
+                && project.index.method(owner, function.name).is_none()
+                && project.index.overriders(owner, function.name).contains(&id)
+        })
+    };
+    sites.iter().all(delegates).then(|| sites.first().copied()).flatten()
+}
+
+fn place_is_in(project: &Project<'_>, place: FunctionId, function: &Function<'_>) -> bool {
+    project.index.function(place).is_some_and(|caller| caller.file == function.file)
 }
 
 fn no_grad_decorator(file: &Parsed, project: &Project<'_>, function: &Function<'_>) -> Option<Fix> {

@@ -1,5 +1,6 @@
 //! OOM201: an optimizer steps in a loop and nothing ever clears the gradients.
 
+use compact_str::CompactString;
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -29,8 +30,11 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if !facts.runs_backward || project.is_unit_test(function) {
             continue;
         }
+        if facts.calls.iter().any(keeps_gradients_apart) {
+            continue;
+        }
         let mut clearing: Option<Clearing> = None;
-        let mut done: FxHashSet<String> = FxHashSet::default();
+        let mut done: FxHashSet<CompactString> = FxHashSet::default();
         let made = assignments_by_name(facts);
         for call in facts.calls.iter().filter(|call| steps_an_optimizer(call)) {
             let Some(optimizer) = receiver(call) else { continue };
@@ -54,8 +58,8 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     }
 }
 
-fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<String, Vec<TextRange>> {
-    let mut made: FxHashMap<String, Vec<TextRange>> = FxHashMap::default();
+fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<CompactString, Vec<TextRange>> {
+    let mut made: FxHashMap<CompactString, Vec<TextRange>> = FxHashMap::default();
     for assignment in &facts.assignments {
         if let Some(name) = dotted(assignment.target) {
             made.entry(name).or_default().push(assignment.range);
@@ -64,13 +68,14 @@ fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<String, Vec<TextRange>> {
     made
 }
 
+/// Distributed autograd keeps gradients in a context of its own.
+fn keeps_gradients_apart(call: &Call<'_>) -> bool {
+    called_name(call.call) == "context"
+        && call.path.as_deref().is_some_and(|path| path.contains("autograd"))
+}
+
 fn steps_an_optimizer(call: &Call<'_>) -> bool {
-    // Distributed autograd keeps gradients in a context of its own.
-    let in_context = call.call.arguments.args.first().and_then(dotted);
-    if called_name(call.call) != "step"
-        || call.callee.is_some()
-        || in_context.is_some_and(|name| name.contains("context"))
-    {
+    if called_name(call.call) != "step" || call.callee.is_some() {
         return false;
     }
     let is_optimizer =
@@ -84,7 +89,7 @@ fn looks_like_optimizer(name: &str) -> bool {
         && !lower.contains("sched")
 }
 
-fn receiver(call: &Call<'_>) -> Option<String> {
+fn receiver(call: &Call<'_>) -> Option<CompactString> {
     match &*call.call.func {
         ruff_python_ast::Expr::Attribute(attribute) => dotted(&attribute.value),
         _ => None,

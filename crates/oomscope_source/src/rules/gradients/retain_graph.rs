@@ -2,13 +2,14 @@
 
 use oomscope_model::{Cause, Finding, FixSafety, Held, Severity};
 use ruff_python_ast::Expr;
-use ruff_text_size::Ranged;
+use ruff_text_size::{Ranged, TextRange};
 
 use crate::edit::{fix, remove_argument};
-use crate::facts::{Backward, Facts};
+use crate::facts::{Backward, Facts, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
+use crate::retention::certain_graphs;
 use crate::rules::{Group, Rule};
 use crate::search::called_name;
 
@@ -31,6 +32,8 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let again = backward.in_loop.is_some() || project.repeated.contains_key(&id);
             if again && backward.direct && is_last_use(project, facts, backward) {
                 report_retained(project, id, backward, findings);
+            } else if let Some(made) = stale_part(facts, backward) {
+                report_stale(project, id, backward, made, findings);
             }
         }
     }
@@ -65,6 +68,56 @@ fn is_last_use(project: &Project<'_>, facts: &Facts<'_>, backward: &Backward<'_>
         });
     let carried = !backward.value.containers.is_empty();
     made_here && !used_later && !carried
+}
+
+/// Where a part of the graph was made, if that is before the loop in which the optimizer changes
+/// the parameters that it was made with.
+fn stale_part(facts: &Facts<'_>, backward: &Backward<'_>) -> Option<TextRange> {
+    let around = backward.in_loop.and_then(|number| facts.loops.get(number))?;
+    let steps = facts.calls.iter().any(|call| {
+        called_name(call.call) == "step" && call.in_loop == backward.in_loop && !call.fleeting
+    });
+    if !steps || !backward.direct || !backward.value.is_attached() {
+        return None;
+    }
+    let graphs = certain_graphs(facts, backward.value.may);
+    // Elements of a list have a graph each.
+    let kept = facts.stores.iter().filter(|store| store.kind != StoreKind::Accumulate);
+    let apart = kept.fold(facts.latents, |all, store| all.union(store.value.may));
+    let mut before = graphs.iter().filter(|number| !apart.contains(*number));
+    before.find_map(|number| {
+        let made = facts.graphs.get(number)?;
+        (made.end() <= around.range.start()).then_some(*made)
+    })
+}
+
+fn report_stale(
+    project: &Project<'_>,
+    id: FunctionId,
+    backward: &Backward<'_>,
+    made: TextRange,
+    findings: &mut Vec<(FileId, Finding)>,
+) {
+    let Some(file) = project.index.file_of(id) else { return };
+    let range = backward.call.range();
+    let text = short(file.slice(&made));
+    let path = [
+        step(project, id, made, format!("`{text}` records a graph, once")),
+        step(project, id, range, "goes through it in every iteration".to_owned()),
+    ];
+    let finding = Report {
+        function: id,
+        range,
+        severity: Severity::Warning,
+        held: Held::Activations,
+        message: format!(
+            "`retain_graph=True` keeps the activations of `{text}` for the whole loop, and \
+             after the first step they are stale: compute it anew in each iteration"
+        ),
+        path: path.into_iter().flatten().collect(),
+        fix: None,
+    };
+    report(project, &RULE, finding, findings);
 }
 
 fn report_retained(

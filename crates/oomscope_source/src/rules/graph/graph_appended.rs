@@ -8,6 +8,8 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
 use crate::retention::{ending, is_attached, retained};
+use crate::rules::graph::graph_in_closure::holds_values;
+use crate::rules::graph::metrics_dict_attached::kept_dict;
 use crate::rules::{Group, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -30,6 +32,13 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 continue;
             }
             let Some(kept) = retained(project, id, function, facts, store) else { continue };
+            let mut attached = store.pieces.iter().filter(|p| is_attached(facts, &p.value));
+            if attached.all(|piece| holds_values(piece.expr))
+                || kept_dict(project, id, facts, store).is_some()
+            {
+                // Rules of their own speak there.
+                continue;
+            }
             let Some(file) = project.index.file(function.file) else { continue };
             let mut edits = Vec::new();
             let mut names = Vec::new();

@@ -6,7 +6,7 @@ use ruff_text_size::Ranged;
 
 use crate::edit::{fix, replace, suffix, suffixed};
 use crate::facts::{Call, Facts, Kept, StoreKind};
-use crate::index::{FileId, FunctionId};
+use crate::index::{FileId, Function, FunctionId};
 use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::{is_attached, repeated_steps};
@@ -28,6 +28,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         if project.is_unit_test(function)
             || function.name == "__init__"
             || feeds_backward(function, facts)
+            || is_part_of_a_network(project, function, facts)
         {
             continue;
         }
@@ -35,6 +36,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             check_call(project, id, facts, call, findings);
         }
     }
+}
+
+/// A network's own method that does not train: its caller chooses the grad mode.
+fn is_part_of_a_network(project: &Project<'_>, function: &Function<'_>, facts: &Facts<'_>) -> bool {
+    let member = function.class.is_some_and(|class| project.index.is_module_class(class));
+    member && !facts.runs_backward && !facts.calls_eval
 }
 
 fn check_call(

@@ -112,6 +112,9 @@ enum KeptAs {
 /// How a stored part is kept, if it is an output at all. Its own first parameter is the module.
 fn kept_as(store: &Store<'_>, piece: &Piece<'_>) -> Option<KeptAs> {
     let value = &piece.value;
+    if !value.latent.is_empty() {
+        return None; // what an unknown function makes of it may be a number
+    }
     if !value.params.is_empty() && value.params.0 != 1 {
         return Some(KeptAs::Graph);
     }

@@ -1,17 +1,15 @@
-//! OOM502: a kept exception, or work inside `except`, holds the frames and so their tensors.
+//! OOM502: a kept exception holds the frames of the failed step and so their tensors.
 
 use oomscope_model::{Cause, Finding, FixSafety, Held, PathStep, Severity};
 use ruff_python_ast::Expr;
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::edit::{fix, replace};
-use crate::facts::{ExceptBlock, Facts, StoreKind};
-use crate::imports::dotted;
+use crate::facts::{Facts, StoreKind};
 use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, each_call};
 use crate::value::Kind;
 
 pub(crate) const RULE: Rule = Rule {
@@ -34,13 +32,10 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         }
         kept_in_containers(project, id, facts, findings);
         kept_by_callees(project, id, facts, findings);
-        for block in &facts.excepts {
-            work_while_held(project, id, block, findings);
-        }
     }
 }
 
-fn uses_torch(project: &Project<'_>, file: FileId) -> bool {
+pub(super) fn uses_torch(project: &Project<'_>, file: FileId) -> bool {
     project.index.names(file).is_some_and(|names| {
         names.imports.path_of("torch").is_some() || !names.imports.stars.is_empty()
     })
@@ -152,63 +147,6 @@ fn report_kept(
             format!("keep `repr({name})`"),
             vec![replace(expr.range(), format!("repr({name})"))],
         )),
-    };
-    report(project, &RULE, finding, findings);
-}
-
-/// Freeing or retrying inside the block: the traceback still holds the failed frames.
-fn work_while_held(
-    project: &Project<'_>,
-    id: FunctionId,
-    block: &ExceptBlock<'_>,
-    findings: &mut Vec<(FileId, Finding)>,
-) {
-    let Some(file) = project.index.file_of(id) else {
-        return;
-    };
-    let kind = block.kind.map(|kind| file.slice(kind)).unwrap_or_default();
-    let body = file.slice(&block.range);
-    let catches_memory = kind.contains("OutOfMemory")
-        || kind.contains("RuntimeError")
-            && (body.contains("out of memory")
-                || body.contains("OOM")
-                || body.contains("empty_cache"));
-    if !catches_memory || block.name.is_none() && kind.is_empty() {
-        return;
-    }
-    let mut tried: Vec<String> = Vec::new();
-    each_call(block.tried, &mut |call| tried.extend(dotted(&call.func)));
-    let ends = matches!(block.body.last(), Some(ruff_python_ast::Stmt::Raise(_)));
-    let mut found: Option<(TextRange, String)> = None;
-    each_call(block.body, &mut |call| {
-        let Some(path) = dotted(&call.func) else { return };
-        let is_builtin = !path.contains('.')
-            && matches!(path.as_str(), "print" | "len" | "str" | "int" | "max" | "min" | "range");
-        let logs = path.contains("log") || path.contains("print") || path.contains("write");
-        let frees = called_name(call) == "zero_grad";
-        if called_name(call) == "empty_cache" && !ends {
-            let what = "`empty_cache` can free nothing that the traceback still holds";
-            found.get_or_insert((call.range(), what.to_owned()));
-        } else if tried.contains(&path) && !is_builtin && !logs && !frees && !path.contains("cuda.")
-        {
-            let what =
-                format!("`{path}` runs again while the traceback holds the first try's tensors");
-            found.get_or_insert((call.range(), what));
-        }
-    });
-    let Some((range, what)) = found else { return };
-    let path = [
-        step(project, id, block.range, "the caught error holds the failed frames".to_owned()),
-        step(project, id, range, what.clone()),
-    ];
-    let finding = Report {
-        function: id,
-        range,
-        severity: Severity::Warning,
-        held: Held::Activations,
-        message: format!("{what}: set a flag and go on after the `except` block"),
-        path: path.into_iter().flatten().collect(),
-        fix: None,
     };
     report(project, &RULE, finding, findings);
 }
