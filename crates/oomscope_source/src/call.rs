@@ -347,8 +347,7 @@ impl<'a> Walker<'a, '_> {
             value.must = value.must.union(receiver.must);
         }
         // An object is no tensor, whatever it was made from.
-        let makes_object =
-            name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
+        let makes_object = name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
         if self.facts.graphs.len() < 40 && self.mode != Mode::Off && !makes_object {
             value.latent = Bits::one(self.facts.graphs.len());
             self.facts.graphs.push(call.range());

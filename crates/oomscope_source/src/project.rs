@@ -164,10 +164,7 @@ fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
 }
 
 /// Attributes that are assigned after their object was made: at all, and more than once.
-fn rewritten(
-    index: &Index<'_>,
-    facts: &[Facts<'_>],
-) -> (FxHashSet<String>, FxHashSet<String>) {
+fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> (FxHashSet<String>, FxHashSet<String>) {
     let mut assigned: FxHashSet<String> = FxHashSet::default();
     // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
     let mut again = container_names(facts, |facts, number, _| {
@@ -278,7 +275,8 @@ impl<'a> Project<'a> {
     pub(crate) fn is_of_another_framework(&self, function: &Function<'_>) -> bool {
         let Some(names) = self.index.names(function.file) else { return false };
         let imports = |name: &str| names.imports.path_of(name).is_some();
-        !imports("torch") && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
+        !imports("torch")
+            && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
     }
 
     /// Whether a file or function is a unit test: nothing there runs for long.

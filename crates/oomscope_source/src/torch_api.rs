@@ -346,9 +346,9 @@ pub(crate) fn names_a_criterion(name: &str) -> bool {
         .find_map(|end| lower.strip_suffix(end))
         .unwrap_or(&lower);
     let is_number = [
-        "eval", "evaluate", "val", "valid", "test", "train", "avg", "average", "mean", "print", "log", "plot",
-        "update", "record", "reduce", "running", "total", "epoch", "append", "load", "save",
-        "get_lr", "display", "report",
+        "eval", "evaluate", "val", "valid", "test", "train", "avg", "average", "mean", "print",
+        "log", "plot", "update", "record", "reduce", "running", "total", "epoch", "append", "load",
+        "save", "get_lr", "display", "report",
     ];
     stem.ends_with("loss")
         && !is_number.iter().any(|word| stem.split('_').any(|part| part == *word))

@@ -152,8 +152,8 @@ impl<'a> Walker<'a, '_> {
         callee: &Callee,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
-        let criterion = matches!(callee.value.kind, Kind::Criterion)
-            || api::names_a_criterion(&callee.name);
+        let criterion =
+            matches!(callee.value.kind, Kind::Criterion) || api::names_a_criterion(&callee.name);
         let inputs = combine(arguments.iter().map(|(_, value)| value));
         if criterion && inputs.graph == Graph::No && !arguments.is_empty() {
             return Value { scalar: true, output: inputs.output, ..Value::detached() };

@@ -292,10 +292,8 @@ fn write(
             CheckFormat::Text => render::render_text(report, shown, style, out)?,
             CheckFormat::Concise => render::render_concise(report, shown, style, out)?,
             CheckFormat::Json => {
-                let with = match arguments.statistics {
-                    true => Statistics::Included,
-                    false => Statistics::Absent,
-                };
+                let with =
+                    if arguments.statistics { Statistics::Included } else { Statistics::Absent };
                 render::render_json(report, shown, with, out)?;
             }
             CheckFormat::Sarif => render::render_sarif(report, shown, out)?,

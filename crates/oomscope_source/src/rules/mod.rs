@@ -46,35 +46,35 @@ pub struct Rule {
 /// A family of rules, by what they are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
-    /// What the tool says of its own comments (OOM00x).
+    /// What the tool says of its own comments (`OOM00x`).
     Tool,
-    /// Autograd graphs that outlive their step (OOM1xx).
+    /// Autograd graphs that outlive their step (`OOM1xx`).
     GraphRetention,
-    /// Gradients: cleared when, retained why (OOM2xx).
+    /// Gradients: cleared when, retained why (`OOM2xx`).
     Gradients,
-    /// Evaluation and grad mode (OOM3xx).
+    /// Evaluation and grad mode (`OOM3xx`).
     Evaluation,
-    /// Device tensors gathered over a loop (OOM4xx).
+    /// Device tensors gathered over a loop (`OOM4xx`).
     Accumulation,
-    /// References, caches, hooks, exceptions and cycles (OOM5xx).
+    /// References, caches, hooks, exceptions and cycles (`OOM5xx`).
     References,
-    /// Checkpoints, copies and devices (OOM60x).
+    /// Checkpoints, copies and devices (`OOM60x`).
     Loading,
-    /// Data loading and pinned memory (OOM62x).
+    /// Data loading and pinned memory (`OOM62x`).
     Data,
-    /// Intermediates that are larger than they need to be (OOM7xx).
+    /// Intermediates that are larger than they need to be (`OOM7xx`).
     Intermediates,
-    /// Precision and optimizers (OOM80x).
+    /// Precision and optimizers (`OOM80x`).
     Precision,
-    /// Activation checkpointing (OOM82x).
+    /// Activation checkpointing (`OOM82x`).
     Checkpointing,
-    /// `torch.compile` and CUDA graphs (OOM84x).
+    /// `torch.compile` and CUDA graphs (`OOM84x`).
     Compile,
-    /// Generation and serving (OOM86x).
+    /// Generation and serving (`OOM86x`).
     Generation,
-    /// The allocator and its cache (OOM90x).
+    /// The allocator and its cache (`OOM90x`).
     Allocator,
-    /// Ranks, replicas and buckets (OOM92x).
+    /// Ranks, replicas and buckets (`OOM92x`).
     Distributed,
 }
 
@@ -149,7 +149,7 @@ impl fmt::Display for Group {
 
 /// All rules, by id.
 pub fn rules() -> impl Iterator<Item = &'static Rule> + Clone {
-    Group::ALL.into_iter().flat_map(|group| group.rules())
+    Group::ALL.into_iter().flat_map(Group::rules)
 }
 
 /// The rule of a name or id.

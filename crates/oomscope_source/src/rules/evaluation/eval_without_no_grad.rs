@@ -117,8 +117,17 @@ fn builds(function: &Function<'_>) -> bool {
     let first = function.name.trim_matches('_').split('_').next().unwrap_or_default();
     matches!(
         first,
-        "get" | "build" | "make" | "create" | "load" | "init" | "setup" | "export" | "convert"
-            | "configure" | "prepare"
+        "get"
+            | "build"
+            | "make"
+            | "create"
+            | "load"
+            | "init"
+            | "setup"
+            | "export"
+            | "convert"
+            | "configure"
+            | "prepare"
     )
 }
 
