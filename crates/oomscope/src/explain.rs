@@ -1,5 +1,6 @@
 //! `oomscope explain NAME`: the page of a cause or a rule.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -48,7 +49,8 @@ fn group_page(group: Group) -> Result<String> {
     let rules: Vec<_> = group.rules().iter().map(crate::check::entry).collect();
     let mut page = format!("# {group}\n\n");
     for rule in &rules {
-        page += &format!("- `{}` {}: {}\n", rule.id, rule.name, rule.summary().replace('\n', " "));
+        let summary = rule.summary().replace('\n', " ");
+        let _ = writeln!(page, "- `{}` {}: {summary}", rule.id, rule.name);
     }
     if rules.is_empty() {
         bail!("the group `{group}` has no rules yet");

@@ -303,7 +303,7 @@ fn names_of_files_never_drive_the_terminal() {
 fn what_is_allowed_in_bulk_is_quiet_afterwards() {
     let folder = folder(&[("train.py", TRAIN)]);
     let added = check(&folder, &["--add-allow"]);
-    assert_eq!(err(&added), "1 findings in 1 files are allowed now\n");
+    assert_eq!(err(&added), "allowed 1 finding in 1 file\n");
     assert_eq!(code(&check(&folder, &[])), Some(0));
     let text = fs::read_to_string(folder.path().join("train.py")).expect("it is there");
     assert_eq!(text, TRAIN.replace("+= loss\n", "+= loss  # oomscope: allow[loss-accumulation]\n"));

@@ -91,7 +91,9 @@ fn violations(schema: &str, document: &Value) -> Vec<String> {
 fn sarif_keeps_to_the_official_schema() {
     let report = report("a = 1\ntotal += loss\n", 2);
     let document = parsed(&rendered(|out| render_sarif(&report, ALL, out)));
-    assert_eq!(violations(SARIF, &document), Vec::<String>::new());
+    // A stray bracket in a pattern of the published schema is no regular expression.
+    let schema = SARIF.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
+    assert_eq!(violations(&schema, &document), Vec::<String>::new());
     let results = &document["runs"][0]["results"];
     assert_eq!(results.as_array().map(Vec::len), Some(6));
     let location = &results[0]["locations"][0]["physicalLocation"];
@@ -103,7 +105,7 @@ fn sarif_keeps_to_the_official_schema() {
     assert!(results[0]["fixes"].is_array() && results[4]["fixes"].is_null());
     let mut damaged = document.clone();
     damaged["runs"][0]["results"][0]["level"] = "fatal".into();
-    assert_ne!(violations(SARIF, &damaged), Vec::<String>::new());
+    assert_ne!(violations(&schema, &damaged), Vec::<String>::new());
 }
 
 #[test]

@@ -4,8 +4,8 @@ use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
 use crate::facts::{DictLiteral, Mode};
-use crate::imports::dotted;
 use crate::grad_mode::tensor_test;
+use crate::imports::dotted;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
 

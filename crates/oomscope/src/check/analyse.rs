@@ -7,7 +7,7 @@ use oomscope_report::check::{Cell, CheckReport, CheckedFile, RuleEntry};
 use oomscope_source::allow::{Allow, suppress};
 use oomscope_source::{InputFile, Rule, notebook};
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::source::Source;
 
 /// What the analysis says of one file, before anybody selects or allows.
@@ -26,7 +26,7 @@ pub(crate) struct Analysis {
 
 /// Analyses all files together, or finds in the cache what an earlier run found in them.
 pub(crate) fn analyse(sources: &mut [Source], cache: Option<&Cache>) -> Analysis {
-    let key = cache.map(|cache| cache.key(sources));
+    let key = cache.map(|_| cache::key(sources));
     if let (Some(cache), Some(key)) = (cache, key)
         && let Some(known) = cache.load(key, sources)
     {

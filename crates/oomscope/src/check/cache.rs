@@ -35,15 +35,6 @@ impl Cache {
         Cache { folder }
     }
 
-    /// The key of these files.
-    pub(crate) fn key(&self, sources: &[Source]) -> u128 {
-        let mut text = program();
-        for source in sources {
-            let _ = write!(text, "\0{}\0{:032x}", source.name, source.hash);
-        }
-        hash(text.as_bytes())
-    }
-
     /// What is known of these files.
     pub(crate) fn load(&self, key: u128, sources: &[Source]) -> Option<Analysis> {
         let path = self.entry(key);
@@ -128,13 +119,22 @@ impl Cache {
     }
 }
 
+/// The key of these files.
+pub(crate) fn key(sources: &[Source]) -> u128 {
+    let mut text = program();
+    for source in sources {
+        let _ = write!(text, "\0{}\0{:032x}", source.name, source.hash);
+    }
+    hash(text.as_bytes())
+}
+
 /// Whether a file of the folder is an entry or a draft that was left behind.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (key, ending) = name.split_once('.').unwrap_or((&name, ""));
     key.len() == 32
         && key.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && (ending == "json" || ending.ends_with(".tmp"))
+        && matches!(ending.rsplit('.').next(), Some("json" | "tmp"))
 }
 
 /// The version, and for those who build it themselves the very program.
@@ -177,8 +177,11 @@ struct StoredFinding {
     message: String,
     path: Vec<(String, u32, Option<String>, String)>,
     function_lines: (u32, u32),
-    fix: Option<(u8, String, Vec<(usize, usize, String)>)>,
+    fix: Option<StoredFix>,
 }
+
+/// Safety, title, and edits: first byte, one past the last, new text.
+type StoredFix = (u8, String, Vec<(usize, usize, String)>);
 
 #[derive(Serialize, Deserialize)]
 struct StoredAllow {

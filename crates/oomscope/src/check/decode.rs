@@ -71,7 +71,7 @@ fn utf8(bytes: Vec<u8>, encoding: Encoding) -> Decoded {
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let before = error.as_bytes().get(..at).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = before.split(|byte| *byte == b'\n').count();
             let what = "not UTF-8; what is not was replaced".to_owned();
             Decoded {
                 text: String::from_utf8_lossy(error.as_bytes()).into_owned(),

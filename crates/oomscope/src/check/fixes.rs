@@ -33,7 +33,8 @@ pub(crate) fn fix_all(sources: &mut [Source], most: FixSafety, cache: Option<&Ca
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut left: BTreeSet<usize> = BTreeSet::new();
     let mut problems: Vec<Problem> = Vec::new();
-    for round in 0.. {
+    let mut round = 0;
+    loop {
         // What was changed has another hash only once it is written.
         let cache = cache.filter(|_| round == 0);
         let analysis = analyse(sources, cache);
@@ -68,13 +69,13 @@ pub(crate) fn fix_all(sources: &mut [Source], most: FixSafety, cache: Option<&Ca
             }
         }
         if is_changed {
+            round += 1;
             continue;
         }
         found.problems.extend(problems);
         found.fixed = counts.into_iter().collect();
         return Fixed { report: found, before: before.into_iter().collect() };
     }
-    unreachable!("rounds are bounded")
 }
 
 /// A source with as many of the fixes as go together, and the rules of those; or why not.

@@ -115,7 +115,8 @@ fn once(arguments: &CheckArguments, paths: &[PathBuf], color: ColorChoice) -> Re
     if arguments.add_allow {
         let (findings, files) = adopt::adopt(&sources, &mut report, shown);
         tell_problems(arguments, &report);
-        output::say(&format!("{findings} findings in {files} files are allowed now"));
+        let (findings, files) = (number(findings, "finding"), number(files, "file"));
+        output::say(&format!("allowed {findings} in {files}"));
         return Ok(ExitCode::SUCCESS);
     }
     tell_problems(arguments, &report);
@@ -128,6 +129,10 @@ fn once(arguments: &CheckArguments, paths: &[PathBuf], color: ColorChoice) -> Re
         }
     }
     Ok(code)
+}
+
+fn number(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn origins(sources: &[Source]) -> Vec<String> {
@@ -287,10 +292,8 @@ fn write(
             CheckFormat::Text => render::render_text(report, shown, style, out)?,
             CheckFormat::Concise => render::render_concise(report, shown, style, out)?,
             CheckFormat::Json => {
-                let with = match arguments.statistics {
-                    true => Statistics::Included,
-                    false => Statistics::Absent,
-                };
+                let with =
+                    if arguments.statistics { Statistics::Included } else { Statistics::Absent };
                 render::render_json(report, shown, with, out)?;
             }
             CheckFormat::Sarif => render::render_sarif(report, shown, out)?,

@@ -77,7 +77,7 @@ pub fn render_summary(
     match (seen.safe, seen.unsafe_) {
         (0, 0) => {}
         (safe, 0) => hints.push(format!("{safe} fixable with `--fix`.")),
-        (0, unsafe_) => hints.push(format!("{unsafe_} fixable with `--unsafe-fixes`.")),
+        (0, unsafe_) => hints.push(format!("{unsafe_} fixable with `--fix --unsafe-fixes`.")),
         (safe, unsafe_) => hints
             .push(format!("{safe} fixable with `--fix`, {unsafe_} more with `--unsafe-fixes`.")),
     }
