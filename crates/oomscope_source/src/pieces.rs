@@ -61,7 +61,9 @@ impl<'a> Walker<'a, '_> {
         let Expr::Lambda(lambda) = expr else { return Value::default() };
         let parameters = lambda.parameters.as_deref();
         let mut held: Vec<Value> = Vec::new();
-        for parameter in parameters.into_iter().flat_map(|p| p.iter_non_variadic_params()) {
+        for parameter in
+            parameters.into_iter().flat_map(ruff_python_ast::Parameters::iter_non_variadic_params)
+        {
             if let Some(default) = &parameter.default {
                 held.push(self.evaluate_quietly(default));
             }
