@@ -1,9 +1,5 @@
 //! What `oomscope check` found, in every form that it prints. One [`CheckReport`] serves all: text
-<<<<<<< HEAD
-//! and one-liners for people, JSON, SARIF, `JUnit` and the annotations of GitHub and GitLab.
-=======
 //! and one-liners for people, JSON, SARIF, JUnit and the annotations of code hosts.
->>>>>>> tool
 
 mod concise;
 mod fingerprint;
