@@ -2,6 +2,7 @@
 
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::FxHashMap;
 
 use crate::imports::{dotted, last_part};
 use crate::index::{ClassId, FunctionId};
@@ -293,22 +294,21 @@ impl Facts<'_> {
     /// What a network's method returns is attached where the function itself detaches the result
     /// of another call of that method.
     pub(crate) fn find_proof_by_detach(&mut self) {
-        for number in self.detached.iter() {
-            let Some(range) = self.graphs.get(number) else { continue };
-            let Some(call) = self.calls.iter().find(|call| call.call.range() == *range) else {
-                continue;
-            };
-            let Some(method) = network_method(call.call) else { continue };
-            for (other, range) in self.graphs.iter().enumerate() {
-                let same = self.calls.iter().any(|call| {
-                    call.call.range() == *range
-                        && network_method(call.call).is_some_and(|name| name == method)
-                });
-                if same {
-                    self.proven = self.proven.union(Bits::one(other));
-                }
+        let numbers: FxHashMap<TextRange, usize> =
+            self.graphs.iter().enumerate().map(|(number, range)| (*range, number)).collect();
+        let mut methods: Vec<(usize, String)> = Vec::new();
+        for call in &self.calls {
+            if let Some(number) = numbers.get(&call.call.range())
+                && let Some(method) = network_method(call.call)
+            {
+                methods.push((*number, method));
             }
         }
+        let is_detached =
+            |name: &String| methods.iter().any(|(n, m)| m == name && self.detached.contains(*n));
+        let same = methods.iter().filter(|(_, method)| is_detached(method));
+        let found = same.fold(Bits::default(), |all, (number, _)| all.union(Bits::one(*number)));
+        self.proven = self.proven.union(found);
     }
 
     /// Whether `inner` is `outer` or inside it.

@@ -1,6 +1,6 @@
 //! The parts of what is stored: elements of a literal, what a callable holds.
 
-use ruff_python_ast::Expr;
+use ruff_python_ast::{Expr, Parameters};
 
 use crate::facts::Piece;
 use crate::search::{called_name, each_expr};
@@ -61,9 +61,7 @@ impl<'a> Walker<'a, '_> {
         let Expr::Lambda(lambda) = expr else { return Value::default() };
         let parameters = lambda.parameters.as_deref();
         let mut held: Vec<Value> = Vec::new();
-        for parameter in
-            parameters.into_iter().flat_map(ruff_python_ast::Parameters::iter_non_variadic_params)
-        {
+        for parameter in parameters.into_iter().flat_map(Parameters::iter_non_variadic_params) {
             if let Some(default) = &parameter.default {
                 held.push(self.evaluate_quietly(default));
             }
