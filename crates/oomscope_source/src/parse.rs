@@ -71,7 +71,7 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
         input: path.clone(),
         at: line.map(|line| format!("line {line}")),
         what,
-        hint: Some("what could be parsed was analysed".to_owned()),
+        hint: (!text.is_empty()).then(|| "what could be parsed was analysed".to_owned()),
     });
     Parsed { path, text, body, lines, allows: allowed, problem }
 }
