@@ -1,9 +1,11 @@
 //! OOM101: a tensor with its graph is added up across iterations.
 
 use oomscope_model::{Cause, Finding, FixSafety, Severity};
+use ruff_text_size::{TextRange, TextSize};
 
 use crate::edit::{fix, suffix, suffixed};
-use crate::facts::{Owner, StoreKind};
+use crate::facts::{Facts, Owner, Store, StoreKind};
+use crate::imports::dotted;
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short};
@@ -33,10 +35,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some(piece) = store.pieces.first() else { continue };
             let ending = ending(project, facts, store, &store.value, ".detach()");
             let value = short(file.slice(&store.value_range));
-            let message = format!(
-                "`{}` adds up `{value}` with its graph: every iteration's graph stays alive",
-                store.target
-            );
+            let how_long = match reset_on_the_way(facts, store) {
+                Some(reset) => format!("graphs pile up until line {} resets it", file.line(reset)),
+                None => "every iteration's graph stays alive".to_owned(),
+            };
+            let message =
+                format!("`{}` adds up `{value}` with its graph: {how_long}", store.target);
             let edits = fix(
                 FixSafety::Unsafe,
                 format!("add `{}` instead", suffixed(piece.expr, &value, ending)),
@@ -54,4 +58,18 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             report(project, &RULE, finding, findings);
         }
     }
+}
+
+/// Where a constant is assigned to the accumulator inside a loop around the addition: at the end
+/// of each accumulation of micro-batches, before a log line.
+fn reset_on_the_way(facts: &Facts<'_>, store: &Store<'_>) -> Option<TextSize> {
+    let inside = |range: TextRange| {
+        facts.loops_around(store.in_loop).any(|(_, around)| around.range.contains_range(range))
+    };
+    let mut resets = facts.assignments.iter().filter(|assignment| {
+        assignment.value.is_literal_expr()
+            && inside(assignment.range)
+            && dotted(assignment.target).as_deref() == Some(store.target.as_str())
+    });
+    resets.next().map(|assignment| assignment.range.start())
 }

@@ -3,7 +3,7 @@
 use oomscope_model::{Cause, Finding, Held, Severity};
 use ruff_text_size::Ranged;
 
-use super::checkpoint::checkpoints_on_device;
+use super::checkpoint::{Landing, checkpoints_on_device};
 use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
@@ -26,8 +26,12 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         let Some(kept) = checkpoint.kept else { continue };
         let load = site.call.call;
         let taken = short(file.slice(&*checkpoint.taker.func));
+        let lands = match checkpoint.landing {
+            Landing::OnDevice => "tensors land on the device",
+            Landing::AsSaved => "tensors go back to the device that saved them",
+        };
         let path = [
-            step(project, site.id, load.range(), "tensors land on the device".to_owned()),
+            step(project, site.id, load.range(), lands.to_owned()),
             step(
                 project,
                 site.id,
@@ -42,8 +46,13 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             severity: Severity::Warning,
             held: Held::Parameters,
             message: format!(
-                "`{}` keeps a second copy of the weights on the device while the model is trained",
-                short(file.slice(load))
+                "`{}` keeps a second copy of the weights {} while the model is trained",
+                short(file.slice(load)),
+                if checkpoint.landing == Landing::OnDevice {
+                    "on the device"
+                } else {
+                    "where they were saved from"
+                }
             ),
             path: path.into_iter().flatten().collect(),
             fix: Some(checkpoint.load_to_host(file)),

@@ -72,7 +72,7 @@ fn kept(
             .is_some_and(|path| matches!(path.as_str(), "staticmethod" | "classmethod"))
     });
     if !is_static && function.class.is_some_and(|class| project.index.is_module_class(class)) {
-        return Some(("its module, with all parameters,", Held::Parameters));
+        return Some(("the module itself, beside what it returns,", Held::Parameters));
     }
     let returns = project.summaries.get(&id)?.returns.as_ref()?;
     let is_output = matches!(returns.kind, Kind::Tensor)
