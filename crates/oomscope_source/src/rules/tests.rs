@@ -132,3 +132,14 @@ fn a_fix_of_a_value_that_is_read_as_a_tensor_keeps_it_one() {
         assert_eq!(texts, Some(vec![ending]), "{read}");
     }
 }
+
+#[test]
+fn a_sum_that_a_line_in_the_loop_resets_is_not_said_to_keep_every_graph() {
+    let text = LOOP.replace("log, queue = Log(), deque(maxlen=4)", "total = 0.0");
+    let said = |rest: &str| findings(&format!("{text}{rest}")).remove(0).message;
+    let reset =
+        "total += loss\n        if y > 3:\n            print(total)\n            total = 0.0\n";
+    assert!(said(reset).ends_with("graphs pile up until line 24 resets it"), "{}", said(reset));
+    let never = "total += loss\n    return total\n";
+    assert!(said(never).ends_with("every iteration's graph stays alive"), "{}", said(never));
+}
