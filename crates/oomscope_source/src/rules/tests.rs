@@ -139,7 +139,7 @@ fn a_sum_that_a_line_in_the_loop_resets_is_not_said_to_keep_every_graph() {
     let said = |rest: &str| findings(&format!("{text}{rest}")).remove(0).message;
     let reset =
         "total += loss\n        if y > 3:\n            print(total)\n            total = 0.0\n";
-    assert!(said(reset).ends_with("graphs pile up until line 24 resets it"), "{}", said(reset));
+    assert!(said(reset).ends_with("graphs pile up until line 25 resets it"), "{}", said(reset));
     let never = "total += loss\n    return total\n";
     assert!(said(never).ends_with("every iteration's graph stays alive"), "{}", said(never));
 }
