@@ -12,6 +12,7 @@ mod made_on_cpu_then_cuda;
 mod model_copy_kept;
 mod optimizer_before_to;
 mod repeated_host_copy;
+mod second_copy;
 
 pub(super) static RULES: &[Rule] = &[
     load_without_map_location::RULE,
