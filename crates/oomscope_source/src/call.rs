@@ -5,8 +5,9 @@ use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
 use crate::facts::{Call, Mode};
-use crate::imports::dotted;
+use crate::imports::{dotted, root_of_dotted};
 use crate::index::FunctionId;
+use crate::search::called_name;
 use crate::torch_api as api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
 use crate::walk::Walker;
@@ -28,7 +29,8 @@ pub(crate) struct Callee {
 impl<'a> Walker<'a, '_> {
     pub(crate) fn evaluate_call(&mut self, call: &'a ExprCall) -> Value {
         let callee = self.resolve_callee(call);
-        let mut arguments: Vec<(&'a Expr, Value)> = Vec::new();
+        let count = call.arguments.args.len() + call.arguments.keywords.len();
+        let mut arguments: Vec<(&'a Expr, Value)> = Vec::with_capacity(count);
         let keywords = call.arguments.keywords.iter().map(|keyword| &keyword.value);
         for argument in call.arguments.args.iter().chain(keywords) {
             let value = self.evaluate(argument);
@@ -39,6 +41,7 @@ impl<'a> Walker<'a, '_> {
         if self.facts.calls.len() < MOST_CALLS {
             self.facts.calls.push(Call {
                 call,
+                name: called_name(call),
                 path: callee.path,
                 callee: callee.function,
                 receiver_class: callee.receiver.as_ref().and_then(Self::class_of),
@@ -88,8 +91,8 @@ impl<'a> Walker<'a, '_> {
             Expr::Attribute(attribute) => {
                 let name = CompactString::from(attribute.attr.as_str());
                 if path.as_deref().is_some_and(|p| self.is_module_path(p)) {
-                    let function = path.as_deref().and_then(|p| self.index.function_at(p));
-                    let class = path.as_deref().and_then(|p| self.index.class_at(p));
+                    let (function, class) =
+                        path.as_deref().map_or((None, None), |path| self.index.defined_at(path));
                     let value = match (function, class) {
                         (Some(id), _) => Value::of_kind(Kind::Function(id)),
                         (None, Some(class)) => Value::of_kind(Kind::Class(class)),
@@ -150,8 +153,8 @@ impl<'a> Walker<'a, '_> {
         let Some((parent, _)) = path.rsplit_once('.') else { return false };
         path.starts_with("torch.")
             || path.starts_with("numpy.")
-            || self.index.class_at(parent).is_none()
-                && parent.chars().all(|c| !c.is_ascii_uppercase())
+            || parent.bytes().all(|c| !c.is_ascii_uppercase())
+                && self.index.defined_at(parent).1.is_none()
     }
 
     /// A method by its name alone, where only one class of the given files has it.
@@ -361,8 +364,7 @@ impl<'a> Walker<'a, '_> {
     /// Whether the receiver lives for one iteration only.
     pub(crate) fn is_fleeting(&self, call: &ExprCall) -> bool {
         let Expr::Attribute(attribute) = &*call.func else { return false };
-        let Some(path) = dotted(&attribute.value) else { return true };
-        let root = path.split('.').next().unwrap_or(&path);
+        let Some(root) = root_of_dotted(&attribute.value) else { return true };
         self.in_loop.is_some()
             && self.names.lookup(root).is_some_and(|binding| binding.bound_in == self.in_loop)
     }

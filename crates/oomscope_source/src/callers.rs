@@ -6,7 +6,6 @@ use rustc_hash::FxHashMap;
 use crate::facts::{Facts, Mode};
 use crate::imports::dotted;
 use crate::index::{Class, FunctionId, Index};
-use crate::search::called_name;
 use crate::torch_api;
 use crate::value::Kind;
 
@@ -25,10 +24,10 @@ pub(crate) type CallSites = FxHashMap<FunctionId, Vec<CallSite>>;
 /// Collects the call sites of every function; a function handed over counts as called there.
 pub(crate) fn call_sites<'f, 'a: 'f>(
     index: &Index<'a>,
-    facts: impl Iterator<Item = &'f Facts<'a>>,
+    facts: impl Iterator<Item = (FunctionId, &'f Facts<'a>)>,
 ) -> CallSites {
     let mut sites: CallSites = FxHashMap::default();
-    for (caller, facts) in index.function_ids().zip(facts) {
+    for (caller, facts) in facts {
         for call in &facts.calls {
             let handed = call.arguments.iter().filter_map(|(_, value)| match value.kind {
                 Kind::Function(id) => Some(id),
@@ -37,7 +36,7 @@ pub(crate) fn call_sites<'f, 'a: 'f>(
             // `self.step()` in a base class may run what a subclass defines.
             let below = call
                 .receiver_class
-                .map_or_else(Vec::new, |class| index.overriders(class, called_name(call.call)));
+                .map_or_else(Vec::new, |class| index.overriders(class, call.name));
             for callee in call.callee.into_iter().chain(handed).chain(below) {
                 sites.entry(callee).or_default().push(CallSite {
                     caller,

@@ -49,8 +49,17 @@ const SEPARATORS: [char; 2] = ['/', '\\'];
 
 /// Calls `found` with dots, module and name of every `import` line of a text.
 fn imported<'t>(text: &'t str, found: &mut impl FnMut(usize, &'t str, Option<&'t str>)) {
-    for line in text.lines() {
-        let line = line.trim_start();
+    let mut after = 0;
+    for at in memchr::memmem::find_iter(text.as_bytes(), b"import") {
+        if at < after {
+            continue; // a line's second
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        let end = at + memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let before = text.get(..at).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |newline| newline + 1);
+        after = end;
+        let line = text.get(start..end).unwrap_or_default().trim();
         if let Some(rest) = line.strip_prefix("from ") {
             let Some((module, names)) = rest.split_once(" import") else { continue };
             let module = module.trim();

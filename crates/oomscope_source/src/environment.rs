@@ -20,6 +20,8 @@ pub(crate) struct Binding {
 pub(crate) struct Environment {
     names: FxHashMap<CompactString, Binding>,
     journal: Vec<(CompactString, Option<Binding>)>,
+    /// Branches that are open: outside of them nothing is ever taken back.
+    open: usize,
     /// Graphs whose backward has run on this path, and was not told to retain them.
     pub(crate) consumed: Bits,
     /// Whether this path has left the block by `return`, `raise`, `break` or `continue`.
@@ -55,12 +57,17 @@ impl Environment {
 
     pub(crate) fn bind(&mut self, name: &str, binding: Binding) {
         let name = CompactString::from(name);
+        if self.open == 0 {
+            self.names.insert(name, binding);
+            return;
+        }
         let old = self.names.insert(name.clone(), binding);
         self.journal.push((name, old));
     }
 
     /// Starts branches, where so many graphs have been made.
-    pub(crate) fn mark(&self, graphs: usize) -> Mark {
+    pub(crate) fn mark(&mut self, graphs: usize) -> Mark {
+        self.open += 1;
         Mark { journal: self.journal.len(), consumed: self.consumed, graphs }
     }
 
@@ -83,6 +90,7 @@ impl Environment {
 
     /// Goes on after branches that started at the same mark. Branches that ended do not count.
     pub(crate) fn join_branches(&mut self, mark: &Mark, branches: Vec<Branch>) {
+        self.open = self.open.saturating_sub(1);
         let alive: Vec<Branch> = branches.into_iter().filter(|branch| !branch.ended).collect();
         let Some(first) = alive.first() else {
             self.ended = true;

@@ -6,7 +6,6 @@ use rustc_hash::FxHashMap;
 
 use crate::imports::{dotted, last_part};
 use crate::index::{ClassId, FunctionId};
-use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Value};
 
@@ -100,6 +99,8 @@ pub(crate) struct TensorKey<'a> {
 #[expect(clippy::struct_field_names, reason = "`call.call` is the syntax of the call")]
 pub(crate) struct Call<'a> {
     pub(crate) call: &'a ExprCall,
+    /// The last name of what is called, empty where it has none.
+    pub(crate) name: &'a str,
     /// Dotted path through imports, `torch.load`.
     pub(crate) path: Option<String>,
     /// The function of the given files that it runs.
@@ -267,7 +268,7 @@ impl Facts<'_> {
     pub(crate) fn find_tensor_reads(&mut self) {
         for call in &self.calls {
             let is_torch = call.path.as_deref().is_some_and(|path| path.starts_with("torch."));
-            let name = called_name(call.call);
+            let name = call.name;
             if is_torch && !torch_api::CREATES.contains(&name) {
                 for (_, value) in &call.arguments {
                     self.read_as_tensors = self.read_as_tensors.union(value.containers);

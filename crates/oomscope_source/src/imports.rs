@@ -3,6 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 use ruff_python_ast::visitor::{Visitor, walk_stmt};
 use ruff_python_ast::{Expr, Stmt};
+use ruff_text_size::Ranged;
 use rustc_hash::FxHashMap;
 
 use crate::parse::module_path;
@@ -82,6 +83,11 @@ fn package(path: &str, level: u32, module: &str) -> String {
 }
 
 impl Imports {
+    /// Local names with the dotted paths that they were imported as.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(|(name, path)| (name.as_str(), path.as_str()))
+    }
+
     /// All dotted paths that names were imported as.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.names.values().map(String::as_str).chain(self.stars.iter().map(String::as_str))
@@ -95,44 +101,30 @@ impl Imports {
     /// `F.cross_entropy` as `torch.nn.functional.cross_entropy`, where `F` is an import.
     /// Usual short forms of PyTorch are understood in files that import with a star.
     pub(crate) fn resolve(&self, expr: &Expr) -> Option<String> {
-        let mut root = expr;
-        while let Expr::Attribute(attribute) = root {
-            root = &attribute.value;
-        }
-        let Expr::Name(name) = root else { return None };
-        if self.stars.is_empty() && !self.names.contains_key(name.id.as_str()) {
-            return None;
-        }
-        self.resolved(expr)
-    }
-
-    fn resolved(&self, expr: &Expr) -> Option<String> {
-        match expr {
-            Expr::Name(name) => match self.path_of(name.id.as_str()) {
-                Some(path) => Some(canonical(path)),
-                None if !self.stars.is_empty() => match name.id.as_str() {
-                    "torch" => Some("torch".to_owned()),
-                    "nn" => Some("torch.nn".to_owned()),
-                    "F" => Some("torch.nn.functional".to_owned()),
-                    _ => None,
-                },
-                None => None,
+        let root = root_of_dotted(expr)?;
+        let start = match self.path_of(root) {
+            Some("torch.nn.modules") => "torch.nn",
+            Some(path) => path,
+            None if self.stars.is_empty() => return None,
+            None => match root {
+                "torch" => "torch",
+                "nn" => "torch.nn",
+                "F" => "torch.nn.functional",
+                _ => return None,
             },
-            Expr::Attribute(attribute) => {
-                let mut path = self.resolved(&attribute.value)?;
-                path.push('.');
-                path.push_str(attribute.attr.as_str());
-                Some(path)
-            }
-            _ => None,
-        }
+        };
+        let mut path = String::with_capacity(start.len() + expr.range().len().to_usize());
+        path.push_str(start);
+        push_attributes(&mut path, expr);
+        Some(path)
     }
 }
 
-fn canonical(path: &str) -> String {
-    match path {
-        "torch.nn.modules" => "torch.nn".to_owned(),
-        other => other.to_owned(),
+fn push_attributes(path: &mut String, expr: &Expr) {
+    if let Expr::Attribute(attribute) = expr {
+        push_attributes(path, &attribute.value);
+        path.push('.');
+        path.push_str(attribute.attr.as_str());
     }
 }
 
@@ -148,6 +140,21 @@ pub(crate) fn dotted(expr: &Expr) -> Option<CompactString> {
         }
         _ => None,
     }
+}
+
+/// The name that a dotted path starts with, where the expression is names and attributes only.
+pub(crate) fn root_of_dotted(expr: &Expr) -> Option<&str> {
+    let mut root = expr;
+    while let Expr::Attribute(attribute) = root {
+        root = &attribute.value;
+    }
+    root.as_name_expr().map(|name| name.id.as_str())
+}
+
+/// The name that it ends with.
+pub(crate) fn last_of_dotted(expr: &Expr) -> Option<&str> {
+    let root = root_of_dotted(expr)?;
+    Some(expr.as_attribute_expr().map_or(root, |attribute| attribute.attr.as_str()))
 }
 
 /// The last part of a dotted path: `history` of `self.history`.

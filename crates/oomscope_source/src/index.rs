@@ -1,5 +1,6 @@
 //! Every function and class of every given file, and how their names are found.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Decorator, Expr, Parameter, Parameters, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap;
@@ -36,6 +37,8 @@ pub(crate) struct Function<'a> {
     pub(crate) range: TextRange,
     /// Where its `def` starts, after the decorators.
     pub(crate) def_start: ruff_text_size::TextSize,
+    /// Whether it or its file is a unit test: nothing there runs for long.
+    pub(crate) is_unit_test: bool,
 }
 
 /// A class.
@@ -55,6 +58,8 @@ pub(crate) struct FileNames<'a> {
     first_function: u32,
     pub(crate) functions: FxHashMap<&'a str, FunctionId>,
     pub(crate) classes: FxHashMap<&'a str, ClassId>,
+    /// Imported names that are functions or classes of the given files.
+    imported: FxHashMap<CompactString, (Option<FunctionId>, Option<ClassId>)>,
 }
 
 /// All definitions.
@@ -70,6 +75,8 @@ pub(crate) struct Index<'a> {
     by_class: FxHashMap<&'a str, Option<ClassId>>,
     /// Files by the last part of their module path.
     modules: FxHashMap<&'a str, Vec<FileId>>,
+    /// Libraries of which files may be given, by their folders.
+    given_libraries: Vec<&'static str>,
     /// The first base of each class that is given.
     bases: Vec<Option<ClassId>>,
     /// Classes whose first given base is this one.
@@ -188,8 +195,8 @@ impl<'a> Index<'a> {
         if let Some(id) = names.functions.get(name) {
             return Some(*id);
         }
-        if let Some(path) = names.imports.path_of(name) {
-            return self.function_at(path);
+        if let Some((function, _)) = names.imported.get(name) {
+            return *function;
         }
         (!names.imports.stars.is_empty()).then(|| self.by_function.get(name).copied()?).flatten()
     }
@@ -200,27 +207,23 @@ impl<'a> Index<'a> {
         if let Some(id) = names.classes.get(name) {
             return Some(*id);
         }
-        if let Some(path) = names.imports.path_of(name) {
-            return self.class_at(path);
+        if let Some((_, class)) = names.imported.get(name) {
+            return *class;
         }
         (!names.imports.stars.is_empty()).then(|| self.by_class.get(name).copied()?).flatten()
     }
 
-    /// The function at a dotted path: `package.module.function`.
-    pub(crate) fn function_at(&self, path: &str) -> Option<FunctionId> {
+    /// The function and the class at a dotted path: `package.module.function`.
+    pub(crate) fn defined_at(&self, path: &str) -> (Option<FunctionId>, Option<ClassId>) {
         match self.definition_at(path) {
-            Definition::In(file, name) => self.names(file)?.functions.get(name).copied(),
-            Definition::External => None,
-            Definition::Somewhere(name) => *self.by_function.get(name)?,
-        }
-    }
-
-    /// The class at a dotted path.
-    pub(crate) fn class_at(&self, path: &str) -> Option<ClassId> {
-        match self.definition_at(path) {
-            Definition::In(file, name) => self.names(file)?.classes.get(name).copied(),
-            Definition::External => None,
-            Definition::Somewhere(name) => *self.by_class.get(name)?,
+            Definition::In(file, name) => self.names(file).map_or((None, None), |names| {
+                (names.functions.get(name).copied(), names.classes.get(name).copied())
+            }),
+            Definition::External => (None, None),
+            Definition::Somewhere(name) => (
+                self.by_function.get(name).copied().flatten(),
+                self.by_class.get(name).copied().flatten(),
+            ),
         }
     }
 
@@ -229,8 +232,12 @@ impl<'a> Index<'a> {
         let mut path = path;
         for _ in 0..DEEPEST_REEXPORT {
             let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
+            let library = library(module);
+            if library.is_some_and(|library| !self.given_libraries.contains(&library)) {
+                return Definition::External;
+            }
             let file = match self.module_named(module) {
-                Some((_, Match::Partial)) | None if is_external(module) => {
+                Some((_, Match::Partial)) | None if library.is_some() => {
                     return Definition::External;
                 }
                 Some((file, _)) => file,
@@ -321,6 +328,17 @@ impl<'a> Index<'a> {
         self.module_classes.get(class.0 as usize).copied().unwrap_or_default()
     }
 
+    fn resolve_imports(&mut self) {
+        let resolved = self.files.iter().map(|names| {
+            let imports = names.imports.names();
+            imports.map(|(name, path)| (name.into(), self.defined_at(path)))
+        });
+        let resolved: Vec<FxHashMap<_, _>> = resolved.map(Iterator::collect).collect();
+        for (names, imported) in self.files.iter_mut().zip(resolved) {
+            names.imported = imported;
+        }
+    }
+
     fn resolve_bases(&mut self) {
         self.bases = self
             .classes
@@ -385,19 +403,14 @@ enum Definition<'s> {
     External,
 }
 
-fn is_external(module: &str) -> bool {
+/// Libraries whose names mean themselves, unless their own files are given.
+const LIBRARIES: [&str; 8] =
+    ["torch", "numpy", "transformers", "torchvision", "os", "sys", "collections", "typing"];
+
+/// The library that a module path starts with.
+fn library(module: &str) -> Option<&'static str> {
     let first = module.split('.').next().unwrap_or(module);
-    matches!(
-        first,
-        "torch"
-            | "numpy"
-            | "transformers"
-            | "torchvision"
-            | "os"
-            | "sys"
-            | "collections"
-            | "typing"
-    )
+    LIBRARIES.into_iter().find(|library| *library == first)
 }
 
 /// Collects all definitions of all files.
@@ -412,6 +425,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
         by_function: FxHashMap::default(),
         by_class: FxHashMap::default(),
         modules: FxHashMap::default(),
+        given_libraries: Vec::new(),
         bases: Vec::new(),
         derived: Vec::new(),
         module_classes: Vec::new(),
@@ -419,6 +433,10 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
     for (number, file) in (0u32..).zip(parsed) {
         let file_id = FileId(number);
         index.modules.entry(file.module_name()).or_default().push(file_id);
+        for part in file.module_path().split(['/', '\\']) {
+            let library = LIBRARIES.into_iter().find(|library| *library == part);
+            index.given_libraries.extend(library);
+        }
         let module = FunctionId(u32::try_from(index.functions.len()).unwrap_or(u32::MAX));
         let end = ruff_text_size::TextSize::try_from(file.text.len()).unwrap_or_default();
         index.functions.push(Function {
@@ -433,16 +451,27 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             body: &file.body,
             range: TextRange::up_to(end),
             def_start: ruff_text_size::TextSize::default(),
+            is_unit_test: file.is_unit_test(),
         });
         index.files.push(FileNames {
             imports: collect_imports(&file.body, &file.path),
             first_function: module.0,
             functions: FxHashMap::default(),
             classes: FxHashMap::default(),
+            imported: FxHashMap::default(),
         });
-        let scope = Scope { file: file_id, class: None, parent: module, prefix: String::new() };
+        let scope = Scope {
+            file: file_id,
+            in_unit_test: file.is_unit_test(),
+            class: None,
+            parent: module,
+            prefix: String::new(),
+        };
         add_definitions(&mut index, &file.body, &scope);
     }
+    index.given_libraries.sort_unstable();
+    index.given_libraries.dedup();
+    index.resolve_imports();
     index.resolve_bases();
     index
 }
@@ -457,6 +486,7 @@ fn is_refusal(stmt: &Stmt) -> bool {
 
 struct Scope {
     file: FileId,
+    in_unit_test: bool,
     class: Option<ClassId>,
     parent: FunctionId,
     prefix: String,
@@ -484,6 +514,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                         let text = index.parsed.get(scope.file.0 as usize).map_or("", |f| &f.text);
                         after_white_space(text, last.end())
                     }),
+                    is_unit_test: scope.in_unit_test || name.starts_with("test_"),
                 });
                 index.by_start.insert((scope.file, def.name.start().to_u32()), id);
                 if let Some(class) = scope.class {
@@ -499,6 +530,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                 }
                 let inner = Scope {
                     file: scope.file,
+                    in_unit_test: scope.in_unit_test,
                     class: None,
                     parent: id,
                     prefix: format!("{qualified}."),
@@ -528,6 +560,7 @@ fn add_definitions<'a>(index: &mut Index<'a>, body: &'a [Stmt], scope: &Scope) {
                 }
                 let inner = Scope {
                     file: scope.file,
+                    in_unit_test: scope.in_unit_test,
                     class: Some(id),
                     parent: scope.parent,
                     prefix: format!("{}{name}.", scope.prefix),

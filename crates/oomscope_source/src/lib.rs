@@ -72,8 +72,17 @@ pub fn analyse(files: Vec<InputFile>) -> SourceEvidence {
 
 /// As [`analyse`], with what could not be read.
 pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Problem>) {
-    let Checked { evidence, problems, .. } = check(files);
+    let Checked { evidence, problems, .. } = run(files, Wanted::Evidence);
     (evidence, problems)
+}
+
+/// What an analysis is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Findings: unit tests are parsed only, and nothing is said of functions.
+    Findings,
+    /// All that a diagnosis can use.
+    Evidence,
 }
 
 /// What an analysis finds before anybody selects or allows.
@@ -87,8 +96,13 @@ pub struct Checked {
     pub problems: Vec<Problem>,
 }
 
-/// As [`analyse`], with allowing comments and what could not be read.
+/// Findings alone, with allowing comments and what could not be read. Unit tests, which run for a
+/// moment, have none; what functions do is left out.
 pub fn check(files: Vec<InputFile>) -> Checked {
+    run(files, Wanted::Findings)
+}
+
+fn run(files: Vec<InputFile>, wanted: Wanted) -> Checked {
     let chunks = chunks::chunks(&files);
     let mut files: Vec<Option<InputFile>> = files.into_iter().map(Some).collect();
     let chunks: Vec<(Vec<usize>, Vec<InputFile>)> = chunks
@@ -101,7 +115,7 @@ pub fn check(files: Vec<InputFile>) -> Checked {
         .collect();
     let mut analysed: Vec<(usize, Analysed)> = chunks
         .into_par_iter()
-        .flat_map_iter(|(numbers, files)| numbers.into_iter().zip(analyse_together(files)))
+        .flat_map_iter(|(numbers, files)| numbers.into_iter().zip(analyse_together(files, wanted)))
         .collect();
     analysed.sort_by_key(|(number, _)| *number);
     let mut checked = Checked::default();
@@ -119,9 +133,9 @@ struct Analysed {
     problem: Option<Problem>,
 }
 
-fn analyse_together(files: Vec<InputFile>) -> Vec<Analysed> {
+fn analyse_together(files: Vec<InputFile>, wanted: Wanted) -> Vec<Analysed> {
     let parsed: Vec<parse::Parsed> = files.into_par_iter().map(parse::parse).collect();
-    let files = project::analyse_parsed(&parsed);
+    let files = project::analyse_parsed(&parsed, wanted);
     let whole = parsed.into_iter().zip(files).map(|(parsed, mut file)| {
         file.text = parsed.text;
         Analysed { file, allows: parsed.allows, problem: parsed.problem }

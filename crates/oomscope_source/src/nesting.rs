@@ -47,12 +47,21 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
+const CONTINUES_WORD: [bool; 256] = {
+    let mut continues = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        continues[byte] = matches!(CLASSES[byte], Class::Word | Class::Digit);
+        byte += 1;
+    }
+    continues
+};
+
 /// The 1-based line at which the nesting becomes absurd, if it does.
 pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut scan = Scan::default();
     let mut at = 0;
-    let mut line = 1;
     let mut line_start = true;
     while let Some(&byte) = bytes.get(at) {
         if line_start {
@@ -75,30 +84,24 @@ pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
                 continue;
             }
             Class::Newline => {
-                line += 1;
                 line_start = true;
+                at += 1;
             }
             Class::Comment => {
-                at = skip_until(bytes, at, b'\n');
+                let rest = bytes.get(at..).unwrap_or_default();
+                at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
                 continue;
             }
             Class::Quote => {
-                let (end, lines, braces) = skip_string(bytes, at);
-                line += lines;
+                let (end, braces) = skip_string(bytes, at);
                 scan.prefixes += braces / 2;
                 scan.chain += 1;
                 at = end;
-                if scan.is_absurd() {
-                    return Some(line);
-                }
-                continue;
             }
             Class::Word => {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let length = rest
-                    .iter()
-                    .take_while(|b| matches!(CLASSES[usize::from(**b)], Class::Word | Class::Digit))
-                    .count();
+                let end = rest.iter().position(|b| !CONTINUES_WORD[usize::from(*b)]);
+                let length = end.unwrap_or(rest.len());
                 if length <= LONGEST_KEYWORD {
                     scan.word(rest.get(..length).unwrap_or_default());
                 } else {
@@ -107,14 +110,17 @@ pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
                 at += length.max(1);
                 continue;
             }
-            Class::Digit | Class::Mark => scan.punctuation(byte),
+            Class::Digit | Class::Mark => {
+                scan.punctuation(byte);
+                at += 1;
+            }
         }
         if scan.is_absurd() {
-            return Some(line);
+            break;
         }
-        at += 1;
     }
-    None
+    let before = bytes.get(..at).unwrap_or_default();
+    scan.is_absurd().then(|| 1 + memchr::memchr_iter(b'\n', before).count())
 }
 
 #[derive(Default)]
@@ -184,41 +190,34 @@ impl Scan {
     }
 }
 
-fn skip_until(bytes: &[u8], from: usize, stop: u8) -> usize {
-    bytes
-        .get(from..)
-        .and_then(|rest| rest.iter().position(|b| *b == stop))
-        .map_or(bytes.len(), |length| from + length)
-}
-
-/// The end of the string literal that starts at `from`, its line breaks, and the quotes that
-/// follow a brace in it (nested f-strings).
-fn skip_string(bytes: &[u8], from: usize) -> (usize, usize, usize) {
+/// The end of the string literal that starts at `from`, and the quotes that follow a brace in it
+/// (nested f-strings).
+fn skip_string(bytes: &[u8], from: usize) -> (usize, usize) {
     let quote = bytes.get(from).copied().unwrap_or(b'"');
     let triple = bytes.get(from..from + 3) == Some(&[quote; 3]);
-    let (mut at, mut lines, mut braces) = (from + if triple { 3 } else { 1 }, 0, 0);
+    let (mut at, mut braces) = (from + if triple { 3 } else { 1 }, 0);
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b'\\' => {
-                if bytes.get(at + 1) == Some(&b'\n') {
-                    lines += 1;
-                }
-                at += 2;
-                continue;
+            b'\\' => at += 2,
+            b'\n' if !triple => return (at, braces),
+            b'{' => {
+                let next = bytes.get(at + 1);
+                braces +=
+                    usize::from(matches!(next, Some(b'f' | b'"' | b'\'' | b'{' | b'(' | b'[')));
+                at += 1;
             }
-            b'\n' if !triple => return (at, lines, braces),
-            b'\n' => lines += 1,
-            b'{' if matches!(bytes.get(at + 1), Some(b'f' | b'"' | b'\'' | b'{' | b'(' | b'[')) => {
-                braces += 1;
+            b if b == quote && !triple => return (at + 1, braces),
+            b if b == quote && bytes.get(at..at + 3) == Some(&[quote; 3]) => {
+                return (at + 3, braces);
             }
-            b if b == quote && (!triple || bytes.get(at..at + 3) == Some(&[quote; 3])) => {
-                return (at + if triple { 3 } else { 1 }, lines, braces);
+            _ if triple => {
+                let rest = bytes.get(at + 1..).unwrap_or_default();
+                at += 1 + memchr::memchr3(b'\\', b'{', quote, rest).unwrap_or(rest.len());
             }
-            _ => {}
+            _ => at += 1,
         }
-        at += 1;
     }
-    (bytes.len(), lines, braces)
+    (bytes.len(), braces)
 }
 
 #[cfg(test)]
@@ -242,6 +241,7 @@ mod tests {
             indented,
             format!("x = {}1", "- ".repeat(5000)),
             format!("x = {}1", "not ".repeat(5000)),
+            format!("x = {}a\n", "not ".repeat(5000)),
             format!("x = a{}", " + a".repeat(50_000)),
             format!("x = a{}", ".a".repeat(50_000)),
             format!("x = a{}", "()".repeat(50_000)),

@@ -1,5 +1,7 @@
 //! One file, parsed once: text, tree, lines. Notebooks become their code cells, joined.
 
+use std::sync::OnceLock;
+
 use oomscope_model::{Place, Problem};
 use ruff_notebook::Notebook;
 use ruff_python_ast::token::Tokens;
@@ -17,7 +19,8 @@ pub(crate) struct Parsed {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) body: Vec<Stmt>,
-    pub(crate) lines: LineIndex,
+    /// Made when the first line is asked for: most files have no finding.
+    lines: OnceLock<LineIndex>,
     /// Its allowing comments.
     pub(crate) allows: Vec<Allow>,
     /// Set where something could not be read.
@@ -66,14 +69,13 @@ pub(crate) fn parse(file: InputFile) -> Parsed {
         allowed = allows(&text, parsed.tokens());
         body = parsed.into_syntax().body.into_iter().collect();
     }
-    let lines = LineIndex::from_source_text(&text);
     let problem = problem.map(|(what, line)| Problem {
         input: path.clone(),
         at: line.map(|line| format!("line {line}")),
         what,
         hint: (!text.is_empty()).then(|| "what could be parsed was analysed".to_owned()),
     });
-    Parsed { path, text, body, lines, allows: allowed, problem }
+    Parsed { path, text, body, lines: OnceLock::new(), allows: allowed, problem }
 }
 
 impl Parsed {
@@ -84,7 +86,8 @@ impl Parsed {
 
     /// The 1-based line of an offset.
     pub(crate) fn line(&self, offset: TextSize) -> u32 {
-        u32::try_from(self.lines.line_index(offset).get()).unwrap_or(u32::MAX)
+        let lines = self.lines.get_or_init(|| LineIndex::from_source_text(&self.text));
+        u32::try_from(lines.line_index(offset).get()).unwrap_or(u32::MAX)
     }
 
     /// The 1-based column of an offset, in characters.
@@ -126,6 +129,14 @@ impl Parsed {
     pub(crate) fn module_name(&self) -> &str {
         let path = self.module_path();
         path.rsplit(['/', '\\']).next().unwrap_or(path)
+    }
+
+    /// Whether the file holds unit tests, by its name or folder.
+    pub(crate) fn is_unit_test(&self) -> bool {
+        let name = self.path.rsplit(['/', '\\']).next().unwrap_or(&self.path);
+        self.path.split(['/', '\\']).any(|folder| folder == "testing")
+            || (name.starts_with("test_") || name.ends_with("_test.py"))
+            || name == "conftest.py"
     }
 
     /// The path without the extension, or the package's folder.

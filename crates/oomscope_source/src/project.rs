@@ -7,6 +7,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use ruff_python_ast::Expr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::Wanted;
 use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
 use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::{dotted, last_part};
@@ -14,7 +15,6 @@ use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rounds::Rounds;
 use crate::rules::{Rule, rules};
-use crate::search::called_name;
 use crate::sites::{CallsByName, calls_by_name};
 use crate::store::is_bounded_queue;
 use crate::torch_api;
@@ -45,15 +45,20 @@ pub(crate) struct Project<'a> {
 }
 
 /// Analyses parsed files; the texts of the result are left empty.
-pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
-    let project = build(parsed);
+pub(crate) fn analyse_parsed(parsed: &[Parsed], wanted: Wanted) -> Vec<SourceFile> {
+    let project = build(parsed, wanted);
+    let facts_too = wanted == Wanted::Evidence;
     let mut files: Vec<SourceFile> = (0u32..)
         .zip(parsed)
         .map(|(number, file)| SourceFile {
             path: file.path.clone(),
             text: String::new(),
-            functions: function_facts(&project, FileId(number)),
-            grad_off: grad_off(&project, FileId(number)),
+            functions: if facts_too {
+                function_facts(&project, FileId(number))
+            } else {
+                Vec::new()
+            },
+            grad_off: if facts_too { grad_off(&project, FileId(number)) } else { Vec::new() },
             findings: Vec::new(),
         })
         .collect();
@@ -84,10 +89,10 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed]) -> Vec<SourceFile> {
 /// with each.
 const LEARNING_ROUNDS: usize = 2;
 
-fn build(parsed: &[Parsed]) -> Project<'_> {
+fn build(parsed: &[Parsed], wanted: Wanted) -> Project<'_> {
     let index = index(parsed);
     let declared = index.function_ids().filter_map(|id| Some((id, declared_mode(&index, id)?)));
-    let mut rounds = Rounds::new(&index, declared.collect());
+    let mut rounds = Rounds::new(&index, declared.collect(), wanted);
     // What functions return and classes keep is learnt first; callers' grad modes come from that.
     for _ in 0..LEARNING_ROUNDS {
         if rounds.walk(&index) == 0 {
@@ -98,7 +103,7 @@ fn build(parsed: &[Parsed]) -> Project<'_> {
     rounds.settle_modes(resolve_modes(&index, &sites));
     rounds.walk(&index);
     let (facts, summaries, modes) = rounds.finish();
-    let sites = call_sites(&index, facts.iter());
+    let sites = call_sites(&index, index.function_ids().zip(&facts));
     let repeated = repeated(&index, &sites);
     let consumed_attributes = container_names(&facts, |_, _, container| container.consumed);
     // Higher numbers share a place in the set.
@@ -172,7 +177,7 @@ fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> (FxHashSet<String>, FxHa
             && facts.calls.iter().any(|call| {
                 let mut given = call.arguments.iter().map(|(_, value)| value);
                 call.is_statement && given.any(|value| value.containers.contains(number))
-                    || called_name(call.call) == "detach_"
+                    || call.name == "detach_"
                         && call.receiver.as_ref().is_some_and(|r| r.containers.contains(number))
             })
     });
@@ -310,16 +315,6 @@ impl<'a> Project<'a> {
         let imports = |name: &str| names.imports.path_of(name).is_some();
         !imports("torch")
             && ["mxnet", "mx", "tensorflow", "tf", "jax", "paddle"].iter().any(|name| imports(name))
-    }
-
-    /// Whether a file or function is a unit test: nothing there runs for long.
-    pub(crate) fn is_unit_test(&self, function: &Function<'_>) -> bool {
-        let Some(file) = self.index.file(function.file) else { return false };
-        let name = file.path.rsplit(['/', '\\']).next().unwrap_or(&file.path);
-        file.path.split(['/', '\\']).any(|folder| folder == "testing")
-            || function.name.starts_with("test_")
-            || (name.starts_with("test_") || name.ends_with("_test.py"))
-            || name == "conftest.py"
     }
 }
 

@@ -25,9 +25,7 @@ pub(crate) fn retained(
 ) -> Option<Retained> {
     let may = certain_graphs(facts, attached_graphs(facts, store)?);
     let container = store.container.and_then(|number| facts.containers.get(number));
-    if container.is_some_and(|c| c.consumed)
-        || project.is_unit_test(function)
-        || function.name == "__init__"
+    if container.is_some_and(|c| c.consumed) || function.is_unit_test || function.name == "__init__"
     {
         return None;
     }

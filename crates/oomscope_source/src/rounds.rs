@@ -8,6 +8,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::Wanted;
 use crate::environment::Names;
 use crate::facts::{Facts, Mode, Summary};
 use crate::index::{ClassId, FunctionId, Index};
@@ -123,7 +124,11 @@ pub(crate) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(index: &Index<'a>, modes: FxHashMap<FunctionId, Mode>) -> Rounds<'a> {
+    pub(crate) fn new(
+        index: &Index<'a>,
+        modes: FxHashMap<FunctionId, Mode>,
+        wanted: Wanted,
+    ) -> Rounds<'a> {
         let learnt = Learnt {
             summaries: FxHashMap::default(),
             attributes: FxHashMap::default(),
@@ -132,8 +137,11 @@ impl<'a> Rounds<'a> {
             parents: index.functions.iter().filter_map(|function| function.parent).collect(),
             now: 0,
         };
-        let order =
-            index.imported_first().into_iter().flat_map(|file| index.functions_of(file)).collect();
+        let mut files = index.imported_first();
+        if wanted == Wanted::Findings {
+            files.retain(|file| index.file(*file).is_some_and(|file| !file.is_unit_test()));
+        }
+        let order = files.into_iter().flat_map(|file| index.functions_of(file)).collect();
         Rounds { learnt, order, walked: index.functions.iter().map(|_| None).collect() }
     }
 
@@ -168,9 +176,10 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Every function's facts, in the order of the functions' numbers.
-    pub(crate) fn facts(&self) -> impl Iterator<Item = &Facts<'a>> {
-        self.walked.iter().flatten().map(|walked| &walked.facts)
+    /// The facts of every function that was walked.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = (FunctionId, &Facts<'a>)> {
+        let numbered = (0u32..).map(FunctionId).zip(&self.walked);
+        numbered.filter_map(|(id, walked)| Some((id, &walked.as_ref()?.facts)))
     }
 
     /// Facts, summaries and modes, when all is done.

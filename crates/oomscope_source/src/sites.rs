@@ -11,7 +11,7 @@ use crate::parse::Parsed;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::Rule;
-use crate::search::{called_name, reads_name, runs_before};
+use crate::search::{reads_name, runs_before};
 
 /// Where the calls of a name are: the function, and the number among its calls.
 pub(crate) type CallsByName<'a> = FxHashMap<&'a str, Vec<(FunctionId, usize)>>;
@@ -31,9 +31,8 @@ pub(crate) fn calls_by_name<'a>(facts: &[Facts<'a>]) -> CallsByName<'a> {
     let mut calls: CallsByName<'a> = FxHashMap::default();
     for (id, facts) in (0u32..).map(FunctionId).zip(facts) {
         for (number, call) in facts.calls.iter().enumerate() {
-            let name = called_name(call.call);
-            if !name.is_empty() {
-                calls.entry(name).or_default().push((id, number));
+            if !call.name.is_empty() {
+                calls.entry(call.name).or_default().push((id, number));
             }
         }
     }
@@ -62,12 +61,23 @@ impl<'a> Project<'a> {
         names: &'p [&'p str],
     ) -> impl Iterator<Item = Site<'p, 'a>> {
         let found = names.iter().filter_map(|name| self.calls.get(name)).flatten();
-        found.filter_map(|(id, number)| {
-            let function = self.index.function(*id)?;
-            let facts = self.facts.get(id.0 as usize)?;
-            let (file, call) = (self.index.file(function.file)?, facts.calls.get(*number)?);
-            (!self.is_unit_test(function)).then_some(Site { id: *id, function, facts, file, call })
-        })
+        found.filter_map(|(id, number)| self.site(*id, *number))
+    }
+
+    /// The calls of names that fulfil a condition, unit tests left out, in the order of the text.
+    pub(crate) fn calls_where(&self, wanted: impl Fn(&str) -> bool) -> Vec<Site<'_, 'a>> {
+        let names = self.calls.iter().filter(|(name, _)| wanted(name));
+        let mut found: Vec<(FunctionId, usize)> =
+            names.flat_map(|(_, calls)| calls).copied().collect();
+        found.sort_unstable();
+        found.into_iter().filter_map(|(id, number)| self.site(id, number)).collect()
+    }
+
+    fn site(&self, id: FunctionId, number: usize) -> Option<Site<'_, 'a>> {
+        let function = self.index.function(id)?;
+        let facts = self.facts.get(id.0 as usize)?;
+        let (file, call) = (self.index.file(function.file)?, facts.calls.get(number)?);
+        (!function.is_unit_test).then_some(Site { id, function, facts, file, call })
     }
 }
 

@@ -5,7 +5,7 @@ use ruff_text_size::{Ranged, TextRange};
 
 use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Store, StoreKind, TensorKey};
-use crate::imports::dotted;
+use crate::imports::{dotted, last_of_dotted};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
@@ -46,7 +46,6 @@ impl<'a> Walker<'a, '_> {
         value_expr: &'a Expr,
         range: TextRange,
     ) -> bool {
-        let Some(path) = dotted(target) else { return false };
         // `x = x + v if x else v`
         let sum = match value_expr {
             Expr::If(choice) if choice.body.is_bin_op_expr() => &*choice.body,
@@ -55,6 +54,7 @@ impl<'a> Walker<'a, '_> {
         };
         if let Expr::BinOp(op) = sum
             && matches!(op.op, Operator::Add)
+            && let Some(path) = dotted(target)
             && let Some(added) = added_to(&path, op)
         {
             if mentions(added, &path) {
@@ -66,6 +66,7 @@ impl<'a> Walker<'a, '_> {
         }
         if let Expr::Call(call) = value_expr
             && let Some(parts) = concatenated(call)
+            && let Some(path) = dotted(target)
             && parts.iter().any(|part| dotted(part).as_deref() == Some(&*path))
         {
             let new = self.evaluate(value_expr);
@@ -220,8 +221,7 @@ impl<'a> Walker<'a, '_> {
             | Expr::NumberLiteral(_)
             | Expr::NoneLiteral(_) => true,
             Expr::Call(call) => {
-                let path = dotted(&call.func).unwrap_or_default();
-                let last = path.rsplit('.').next().unwrap_or(&path);
+                let last = last_of_dotted(&call.func).unwrap_or_default();
                 !is_bounded_queue(expr)
                     && matches!(
                         last,
@@ -302,11 +302,14 @@ impl<'a> Walker<'a, '_> {
         value: &Value,
         range: TextRange,
     ) {
+        if matches!(value.kind, Kind::Plain) {
+            return;
+        }
         let base = container_base(target);
         let Some(path) = dotted(base) else { return };
         let is_count = kind == StoreKind::Accumulate
             && dotted(value_expr).is_some_and(|name| torch_api::names_a_count(&name));
-        if matches!(value.kind, Kind::Plain) || is_count {
+        if is_count {
             return;
         }
         let owner = self.owner_of(&path);
@@ -392,8 +395,7 @@ pub(crate) fn is_bounded_queue(expr: &Expr) -> bool {
 
 /// `dict(..)` or a constructor, by its capital.
 pub(crate) fn constructs(call: &ExprCall) -> bool {
-    let Some(path) = dotted(&call.func) else { return false };
-    let last = path.rsplit('.').next().unwrap_or(&path);
+    let Some(last) = last_of_dotted(&call.func) else { return false };
     last == "dict"
         || (last.starts_with(|c: char| c.is_ascii_uppercase()) && !last.ends_with("Loss"))
 }

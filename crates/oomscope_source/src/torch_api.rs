@@ -216,6 +216,49 @@ pub(crate) fn is_functional_loss(name: &str) -> bool {
 /// Last words of the names that people give to networks.
 pub(crate) fn names_a_network(name: &str) -> bool {
     let lower = name.trim_matches('_').to_ascii_lowercase();
+    let last = lower.rsplit('_').next().unwrap_or(&lower);
+    let last = last.trim_end_matches(|c: char| c.is_ascii_digit());
+    let ends_like_one = matches!(
+        last,
+        "model"
+            | "net"
+            | "network"
+            | "encoder"
+            | "decoder"
+            | "generator"
+            | "discriminator"
+            | "backbone"
+            | "actor"
+            | "critic"
+            | "policy"
+            | "classifier"
+            | "student"
+            | "teacher"
+            | "unet"
+            | "vae"
+            | "transformer"
+            | "mlp"
+            | "cnn"
+            | "rnn"
+            | "lstm"
+            | "gru"
+            | "gan"
+            | "bert"
+            | "gpt"
+            | "resnet"
+            | "vgg"
+            | "netg"
+            | "netd"
+            | "autoencoder"
+            | "ddp"
+            | "llm"
+            | "lm"
+            | "module"
+    ) || lower.starts_with("net_")
+        || lower.ends_with("model");
+    if !ends_like_one {
+        return false;
+    }
     let first = lower.split('_').next().unwrap_or(&lower);
     let acts_on_one = [
         "dispatch",
@@ -290,49 +333,7 @@ pub(crate) fn names_a_network(name: &str) -> bool {
         "infer",
     ]
     .contains(&first);
-    if acts_on_one && lower.contains('_') {
-        return false;
-    }
-    let last = lower.rsplit('_').next().unwrap_or(&lower);
-    let last = last.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(
-        last,
-        "model"
-            | "net"
-            | "network"
-            | "encoder"
-            | "decoder"
-            | "generator"
-            | "discriminator"
-            | "backbone"
-            | "actor"
-            | "critic"
-            | "policy"
-            | "classifier"
-            | "student"
-            | "teacher"
-            | "unet"
-            | "vae"
-            | "transformer"
-            | "mlp"
-            | "cnn"
-            | "rnn"
-            | "lstm"
-            | "gru"
-            | "gan"
-            | "bert"
-            | "gpt"
-            | "resnet"
-            | "vgg"
-            | "netg"
-            | "netd"
-            | "autoencoder"
-            | "ddp"
-            | "llm"
-            | "lm"
-            | "module"
-    ) || lower.starts_with("net_")
-        || lower.ends_with("model")
+    !(acts_on_one && lower.contains('_'))
 }
 
 /// Names that people give to loss functions.

@@ -37,7 +37,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         let Some(first) = moved.next() else { continue };
         for (assignment, call) in std::iter::once(first).chain(moved) {
             let Some(cached) = cached_item(facts, function, assignment, call) else { continue };
-            if comes_back(project, function, &cached.container) || project.is_unit_test(function) {
+            if comes_back(project, function, &cached.container) || function.is_unit_test {
                 continue;
             }
             report_moved(project, id, assignment, &cached, findings);

@@ -21,7 +21,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
+        if function.is_unit_test {
             continue;
         }
         for store in facts.stores.iter().filter(|store| store.kind == StoreKind::Cat) {

@@ -11,7 +11,6 @@ use crate::placement::moved_to;
 use crate::project::{Project, feeds_backward};
 use crate::report::{short, step};
 use crate::retention::{attached_graphs, repeated_steps};
-use crate::search::called_name;
 use crate::value::{Graph, Kind};
 
 /// Device tensors are gathered.
@@ -29,8 +28,11 @@ pub(super) fn gathered<'s, 'a>(
     function: &Function<'a>,
     facts: &'s Facts<'a>,
 ) -> Vec<Gathered<'s, 'a>> {
+    if !facts.stores.iter().any(|s| matches!(s.kind, StoreKind::Append | StoreKind::Subscript)) {
+        return Vec::new();
+    }
     let is_off = project.modes.get(&id) == Some(&Mode::Off);
-    if feeds_backward(function, facts) && !is_off || project.is_unit_test(function) {
+    if feeds_backward(function, facts) && !is_off || function.is_unit_test {
         return Vec::new();
     }
     let Some(file) = project.index.file(function.file) else { return Vec::new() };
@@ -121,7 +123,7 @@ fn is_proven_output(facts: &Facts<'_>, store: &Store<'_>, piece: &Piece<'_>) -> 
         && made_by.func.is_attribute_expr()
         && given.is_some_and(|call| call.arguments.iter().all(|(_, value)| !value.host))
         && facts.calls.iter().any(|call| {
-            matches!(called_name(call.call), "cat" | "stack" | "concat" | "vstack")
+            matches!(call.name, "cat" | "stack" | "concat" | "vstack")
                 && call.path.as_deref().is_some_and(|path| path.starts_with("torch."))
                 && call.arguments.first().is_some_and(|(_, v)| v.containers.contains(number))
         })

@@ -27,7 +27,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         if !matches!(function.name, "append" | "push" | "add" | "store" | "put" | "remember")
             || !is_replay_buffer(project, function)
-            || project.is_unit_test(function)
+            || function.is_unit_test
         {
             continue;
         }

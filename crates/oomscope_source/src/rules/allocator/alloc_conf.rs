@@ -28,7 +28,7 @@ pub(super) fn confs<'a>(project: &Project<'a>) -> Vec<Conf<'a>> {
             })
         });
         let assigned: Vec<Conf<'a>> = assigned.collect();
-        if !assigned.is_empty() && !project.is_unit_test(function) {
+        if !assigned.is_empty() && !function.is_unit_test {
             found.extend(assigned);
         }
     }

@@ -150,7 +150,7 @@ fn is_step(facts: &Facts<'_>, number: usize, this: &Loop, target: &str, body: &[
             .any(|word| over.contains(word));
     let steps = facts.calls.iter().any(|call| {
         call.in_loop == Some(number)
-            && called_name(call.call) == "step"
+            && call.name == "step"
             && matches!(&*call.call.func, Expr::Attribute(a)
                 if crate::imports::dotted(&a.value).is_some_and(|p| p.contains("opt")))
     });

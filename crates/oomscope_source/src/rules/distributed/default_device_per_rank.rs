@@ -6,10 +6,10 @@ use ruff_text_size::{Ranged, TextRange};
 
 use crate::edit::{fix, line_before};
 use crate::index::{FileId, FunctionId};
+use crate::parse::Parsed;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM921",
@@ -30,10 +30,10 @@ struct DeviceUse {
 }
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    let pins_anywhere = project.facts.iter().flat_map(|facts| &facts.calls).any(|call| {
-        matches!(called_name(call.call), "set_device" | "Accelerator" | "init_distributed")
-    });
-    if pins_anywhere {
+    let pins = ["set_device(", "Accelerator(", "init_distributed("];
+    let pinned = |file: &Parsed| pins.iter().any(|call| file.text.contains(call));
+    let inits = |file: &Parsed| file.text.contains("init_process_group");
+    if !project.index.parsed.iter().any(inits) || project.index.parsed.iter().any(pinned) {
         return;
     }
     for number in 0..u32::try_from(project.index.files.len()).unwrap_or(u32::MAX) {
@@ -53,14 +53,11 @@ fn check_file(project: &Project<'_>, file_id: FileId, findings: &mut Vec<(FileId
         return;
     }
     let mut uses: Vec<DeviceUse> = Vec::new();
-    for (id, function, facts) in project.functions() {
-        if function.file != file_id {
-            continue;
-        }
+    for (id, _, facts) in project.functions_of(file_id) {
         for call in &facts.calls {
             let first = call.call.arguments.args.first();
             let indexed = call.call.arguments.args.len() > 1;
-            let (relevant, declares) = match (call.path.as_deref(), called_name(call.call)) {
+            let (relevant, declares) = match (call.path.as_deref(), call.name) {
                 (Some("torch.device"), _) => (true, true),
                 (_, "cuda") if call.receiver.is_some() => {
                     if first.is_some() {
@@ -82,7 +79,7 @@ fn check_file(project: &Project<'_>, file_id: FileId, findings: &mut Vec<(FileId
                 },
                 // `f"cuda:{rank}"`: each rank has its own.
                 Some(Expr::FString(_)) => return,
-                None => called_name(call.call) == "cuda",
+                None => call.name == "cuda",
                 Some(_) if declares => {
                     if !matches!(first, Some(Expr::If(_))) {
                         return;

@@ -7,7 +7,6 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::Report;
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 use crate::sites::{Site, report_calls};
 use crate::value::Kind;
 
@@ -43,7 +42,7 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
 
 /// Whether what is sent comes out of a model and was not moved to the host.
 fn sends_device_tensors(call: &Call<'_>) -> bool {
-    let place = usize::from(called_name(call.call) == "all_gather_object");
+    let place = usize::from(call.name == "all_gather_object");
     call.arguments.get(place).is_some_and(|(_, value)| {
         value.output && !value.host && !matches!(value.kind, Kind::Plain | Kind::Unknown)
     })

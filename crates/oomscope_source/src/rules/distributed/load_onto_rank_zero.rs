@@ -32,7 +32,7 @@ fn look<'a>(project: &Project<'a>, site: &Site<'_, 'a>) -> Option<Report> {
         return None;
     }
     // Where a model takes it, `load-onto-device` says so.
-    if site.facts.calls.iter().any(|call| called_name(call.call) == "load_state_dict") {
+    if site.facts.calls.iter().any(|call| call.name == "load_state_dict") {
         return None;
     }
     let range = site.call.call.range();

@@ -22,7 +22,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         if facts.runs_backward
             || facts.calls_eval
-            || project.is_unit_test(function)
+            || function.is_unit_test
             || !torch_api::names_an_evaluation(function.name)
             || function.class.is_some_and(|class| project.index.is_module_class(class))
             || callers_call_eval(project, id)

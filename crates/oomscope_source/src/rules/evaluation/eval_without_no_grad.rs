@@ -14,7 +14,6 @@ use crate::project::{Project, feeds_backward};
 use crate::report::{Report, report, short, step};
 use crate::retention::attached_graphs;
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 use crate::torch_api;
 
 pub(crate) const RULE: Rule = Rule {
@@ -30,7 +29,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function)
+        if function.is_unit_test
             || facts.model_calls.is_empty() && !facts.calls_eval
             || project.is_of_another_framework(function)
             || project.runs_without_grad(id)
@@ -160,7 +159,7 @@ fn report_recorded(
     });
     let text = short(file.slice(&call.range));
     let mut path = Vec::new();
-    let eval_call = facts.calls.iter().find(|c| called_name(c.call) == "eval");
+    let eval_call = facts.calls.iter().find(|c| c.name == "eval");
     if let Some(eval_call) = eval_call {
         let range = ruff_text_size::Ranged::range(eval_call.call);
         path.extend(step(project, id, range, "`eval()` does not switch autograd off".to_owned()));

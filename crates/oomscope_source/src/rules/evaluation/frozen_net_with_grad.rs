@@ -10,7 +10,8 @@ use crate::index::{FileId, Function, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, contains};
+use crate::search::contains;
+use crate::sites::Site;
 use crate::value::Graph;
 
 pub(crate) const RULE: Rule = Rule {
@@ -24,14 +25,12 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for (id, function, facts) in project.functions() {
-        let mut looked_at: Vec<(&Call<'_>, Given)> = Vec::new();
-        for call in &facts.calls {
-            if let Some(given) = feature_call(call) {
-                looked_at.push((call, given));
-            }
-        }
-        if looked_at.len() < 2 || looked_at.len() > 64 || project.is_unit_test(function) {
+    let sites = project.calls_where(names_a_fixed_network);
+    for sites in sites.chunk_by(|one, other| one.id == other.id) {
+        let looked_at: Vec<(&Call<'_>, Given)> =
+            sites.iter().filter_map(|site| Some((site.call, feature_call(site.call)?))).collect();
+        let Some(Site { id, function, facts, .. }) = sites.first() else { continue };
+        if looked_at.len() < 2 || looked_at.len() > 64 {
             continue;
         }
         for (call, given) in &looked_at {
@@ -41,7 +40,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                     && called(other.call) == called(call.call)
             });
             if is_compared && !is_frozen(project, function, call) && !is_detached(facts, call) {
-                report_recorded(project, id, call, findings);
+                report_recorded(project, *id, call, findings);
             }
         }
     }
@@ -58,10 +57,6 @@ enum Given {
 /// A call of a network that computes features to compare, on an input whose name tells its part.
 fn feature_call(call: &Call<'_>) -> Option<Given> {
     if !matches!(call.mode, Mode::Inherited | Mode::On) {
-        return None;
-    }
-    let name = called_name(call.call);
-    if !names_a_fixed_network(name) {
         return None;
     }
     let (expr, value) = call.arguments.first()?;
@@ -168,7 +163,7 @@ fn is_detached(facts: &Facts<'_>, call: &Call<'_>) -> bool {
         .iter()
         .find(|assignment| contains(assignment.value, |e| e.range() == call.call.range()))
         .and_then(|assignment| dotted(assignment.target));
-    facts.calls.iter().filter(|other| called_name(other.call) == "detach").any(|other| {
+    facts.calls.iter().filter(|other| other.name == "detach").any(|other| {
         let Expr::Attribute(method) = &*other.call.func else { return false };
         let reads =
             |e: &Expr| e.range() == call.call.range() || name.is_some() && dotted(e) == name;

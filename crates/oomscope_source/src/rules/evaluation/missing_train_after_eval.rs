@@ -8,7 +8,6 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM306",
@@ -22,11 +21,11 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if !facts.calls_eval || facts.backwards.is_empty() || project.is_unit_test(function) {
+        if !facts.calls_eval || facts.backwards.is_empty() || function.is_unit_test {
             continue;
         }
         let calls = facts.calls.iter().filter(|call| {
-            called_name(call.call) == "eval" && call.arguments.is_empty() && call.callee.is_none()
+            call.name == "eval" && call.arguments.is_empty() && call.callee.is_none()
         });
         for call in calls {
             let training = facts.loops_around(call.in_loop).find(|(_, l)| l.has_backward);
@@ -57,7 +56,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 /// Whether something in the loop switches back: here, or in a function that it calls.
 fn goes_back(project: &Project<'_>, facts: &Facts<'_>, number: usize) -> bool {
     facts.calls.iter().filter(|call| facts.loop_within(call.in_loop, number)).any(|call| {
-        let name = called_name(call.call);
+        let name = call.name;
         name == "train"
             || name.contains("train_mode")
             || name.contains("set_mode")

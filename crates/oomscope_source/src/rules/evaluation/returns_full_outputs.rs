@@ -31,7 +31,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
         };
         let class = function.class.and_then(|class| project.index.class(class));
         let Some(class) = class.filter(|class| class.methods.contains_key(end)) else { continue };
-        if project.is_unit_test(function) || !is_lightning(class) {
+        if function.is_unit_test || !is_lightning(class) {
             continue;
         }
         if let Some(expr) = full_output(facts) {

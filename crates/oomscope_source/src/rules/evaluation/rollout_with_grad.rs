@@ -26,7 +26,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         if facts.model_calls.is_empty()
-            || project.is_unit_test(function)
+            || function.is_unit_test
             || project.evaluates(id)
             || project.modes.get(&id) == Some(&Mode::Off)
         {
@@ -63,7 +63,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 /// `env.step(action)`.
 fn steps_a_world(call: &Call<'_>) -> bool {
     let Expr::Attribute(attribute) = &*call.call.func else { return false };
-    called_name(call.call) == "step"
+    call.name == "step"
         && dotted(&attribute.value).is_some_and(|path| {
             let last = last_part(&path).to_ascii_lowercase();
             last.split('_').any(|word| word.starts_with("env") || word == "task")

@@ -9,7 +9,6 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM303",
@@ -23,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) || project.modes.get(&id) == Some(&Mode::Off) {
+        if function.is_unit_test || project.modes.get(&id) == Some(&Mode::Off) {
             continue;
         }
         for range in ignored_switches(facts) {
@@ -47,7 +46,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 /// `Variable(x, volatile=True)` and `x.volatile = True` where autograd is not off anyway.
 fn ignored_switches(facts: &Facts<'_>) -> Vec<TextRange> {
     let calls = facts.calls.iter().filter(|call| {
-        called_name(call.call) == "Variable"
+        call.name == "Variable"
             && call.mode != Mode::Off
             && call.call.arguments.keywords.iter().any(switches_off)
     });

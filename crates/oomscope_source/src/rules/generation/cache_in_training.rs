@@ -25,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if !facts.runs_backward || project.is_unit_test(function) {
+        if !facts.runs_backward || function.is_unit_test {
             continue;
         }
         for model in facts.model_calls.iter().filter(|model| model.mode != Mode::Off) {

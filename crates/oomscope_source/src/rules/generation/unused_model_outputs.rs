@@ -9,7 +9,7 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, count_reads, each_expr_of, is_literal};
+use crate::search::{count_reads, each_expr_of, is_literal};
 use crate::sites::Site;
 
 pub(crate) const RULE: Rule = Rule {
@@ -48,7 +48,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let Some((keyword, option, reads)) = asked else { continue };
             let Some(file) = project.index.file(function.file) else { continue };
             let site = Site { id, function, facts, file, call };
-            if project.is_unit_test(function) || !is_model_call(&site) || !is_unread(&site, reads) {
+            if function.is_unit_test || !is_model_call(&site) || !is_unread(&site, reads) {
                 continue;
             }
             let message = format!(
@@ -71,7 +71,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 
 /// A call of a network, or `generate`.
 fn is_model_call(site: &Site<'_, '_>) -> bool {
-    called_name(site.call.call) == "generate"
+    site.call.name == "generate"
         || site.facts.model_calls.iter().any(|model| model.range == site.call.call.range())
 }
 

@@ -26,7 +26,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         let mut direct = facts.backwards.iter().filter(|b| b.direct && b.in_loop.is_some());
         let (Some(backward), None) = (direct.next(), direct.next()) else { continue };
-        if project.is_unit_test(function) {
+        if function.is_unit_test {
             continue;
         }
         let Some((choice, every)) = steps_every(function.body, 0) else { continue };

@@ -9,7 +9,6 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM203",
@@ -23,14 +22,14 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
+        if function.is_unit_test {
             continue;
         }
         for backward in facts.backwards.iter().filter(|b| b.create_graph) {
             let again = backward.in_loop.is_some() || project.repeated.contains_key(&id);
             let at = backward.call.range();
             let clears_all = facts.calls.iter().any(|call| {
-                called_name(call.call) == "zero_grad"
+                call.name == "zero_grad"
                     && call.call.range().start() > at.start()
                     && matches!(&*call.call.func, Expr::Attribute(a)
                         if dotted(&a.value).is_some_and(|r| !r.to_ascii_lowercase().contains("opt")))

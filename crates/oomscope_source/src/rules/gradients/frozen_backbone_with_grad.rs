@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
 use crate::search::called_name;
+use crate::sites::Site;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM209",
@@ -37,33 +38,28 @@ const HEADS: &[&str] = &[
 ];
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
+    let names_a_class = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+    for Site { id, file, call, .. } in project.calls_where(names_a_class) {
+        let Some((network, head)) = trained_head(call) else { continue };
+        // Frozen, or run without recording, somewhere in the file.
+        if ["requires_grad", "freeze", "no_grad"].iter().any(|word| file.text.contains(word)) {
             continue;
         }
-        for call in &facts.calls {
-            let Some((network, head)) = trained_head(call) else { continue };
-            let Some(file) = project.index.file(function.file) else { continue };
-            // Frozen, or run without recording, somewhere in the file.
-            if ["requires_grad", "freeze", "no_grad"].iter().any(|word| file.text.contains(word)) {
-                continue;
-            }
-            let range = call.call.range();
-            let what = format!("trains `{head}` and nothing else of `{network}`");
-            let finding = Report {
-                function: id,
-                range,
-                severity: Severity::Note,
-                held: Held::Parameters,
-                message: format!(
-                    "only `{network}.{head}` is trained, but the rest of `{network}` gets \
+        let range = call.call.range();
+        let what = format!("trains `{head}` and nothing else of `{network}`");
+        let finding = Report {
+            function: id,
+            range,
+            severity: Severity::Note,
+            held: Held::Parameters,
+            message: format!(
+                "only `{network}.{head}` is trained, but the rest of `{network}` gets \
                      gradients as well: freeze it with `requires_grad_(False)`"
-                ),
-                path: step(project, id, range, what).into_iter().collect(),
-                fix: None,
-            };
-            report(project, &RULE, finding, findings);
-        }
+            ),
+            path: step(project, id, range, what).into_iter().collect(),
+            fix: None,
+        };
+        report(project, &RULE, finding, findings);
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.backwards.is_empty() || !facts.clears_grads || project.is_unit_test(function) {
+        if facts.backwards.is_empty() || !facts.clears_grads || function.is_unit_test {
             continue;
         }
         search_block(project, id, function.body, 0, findings);

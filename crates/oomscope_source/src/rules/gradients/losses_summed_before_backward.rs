@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.backwards.is_empty() || project.is_unit_test(function) {
+        if facts.backwards.is_empty() || function.is_unit_test {
             continue;
         }
         for store in facts.stores.iter().filter(|store| store.kind == StoreKind::Accumulate) {

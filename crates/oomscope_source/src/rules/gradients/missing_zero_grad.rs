@@ -12,7 +12,6 @@ use crate::index::{FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 use crate::value::Kind;
 
 pub(crate) const RULE: Rule = Rule {
@@ -27,7 +26,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if !facts.runs_backward || project.is_unit_test(function) {
+        if !facts.runs_backward || function.is_unit_test {
             continue;
         }
         if facts.calls.iter().any(keeps_gradients_apart) {
@@ -70,12 +69,11 @@ fn assignments_by_name(facts: &Facts<'_>) -> FxHashMap<CompactString, Vec<TextRa
 
 /// Distributed autograd keeps gradients in a context of its own.
 fn keeps_gradients_apart(call: &Call<'_>) -> bool {
-    called_name(call.call) == "context"
-        && call.path.as_deref().is_some_and(|path| path.contains("autograd"))
+    call.name == "context" && call.path.as_deref().is_some_and(|path| path.contains("autograd"))
 }
 
 fn steps_an_optimizer(call: &Call<'_>) -> bool {
-    if called_name(call.call) != "step" || call.callee.is_some() {
+    if call.name != "step" || call.callee.is_some() {
         return false;
     }
     let is_optimizer =
@@ -123,7 +121,7 @@ fn clearing_around(project: &Project<'_>, id: FunctionId) -> Clearing {
     for facts in related.iter().filter_map(|id| project.facts.get(id.0 as usize)) {
         let mut calls_zero_grad = false;
         for call in &facts.calls {
-            let name = called_name(call.call);
+            let name = call.name;
             let holder = || last_part(&receiver(call).unwrap_or_default()).to_owned();
             if name == "zero_grad" {
                 calls_zero_grad = true;

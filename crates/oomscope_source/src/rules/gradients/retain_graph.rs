@@ -27,7 +27,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
+        if function.is_unit_test {
             continue;
         }
         for backward in facts.backwards.iter().filter(|b| b.retain_graph && !b.create_graph) {
@@ -64,7 +64,7 @@ fn is_last_use(project: &Project<'_>, facts: &Facts<'_>, backward: &Backward<'_>
         .any(|other| other.call.range().start() > at && other.in_loop == backward.in_loop)
         || facts.calls.iter().any(|call| {
             call.call.range().start() > at
-                && (called_name(call.call) == "grad"
+                && (call.name == "grad"
                     || call
                         .callee
                         .and_then(|id| project.summaries.get(&id))
@@ -78,9 +78,10 @@ fn is_last_use(project: &Project<'_>, facts: &Facts<'_>, backward: &Backward<'_>
 /// the parameters that it was made with.
 fn stale_part(facts: &Facts<'_>, backward: &Backward<'_>) -> Option<TextRange> {
     let around = backward.in_loop.and_then(|number| facts.loops.get(number))?;
-    let steps = facts.calls.iter().any(|call| {
-        called_name(call.call) == "step" && call.in_loop == backward.in_loop && !call.fleeting
-    });
+    let steps = facts
+        .calls
+        .iter()
+        .any(|call| call.name == "step" && call.in_loop == backward.in_loop && !call.fleeting);
     if !steps || !backward.direct || !backward.value.is_attached() {
         return None;
     }
@@ -109,10 +110,8 @@ fn shared_for_nothing(facts: &Facts<'_>, backward: &Backward<'_>) -> Option<Shar
     });
     let (next, None) = (later.next()?, later.next()) else { return None };
     let after = |call: &&Call<'_>| call.call.range().start() > next.call.range().start();
-    let steps = facts
-        .calls
-        .iter()
-        .filter(|call| called_name(call.call) == "step" && call.in_loop == backward.in_loop);
+    let steps =
+        facts.calls.iter().filter(|call| call.name == "step" && call.in_loop == backward.in_loop);
     let stepped: Vec<CompactString> = steps.filter(after).filter_map(holder).collect();
     if stepped.is_empty() {
         return None;

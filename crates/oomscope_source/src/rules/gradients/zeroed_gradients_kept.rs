@@ -9,7 +9,6 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, step};
 use crate::rules::{Group, Rule};
-use crate::search::called_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM207",
@@ -23,10 +22,10 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if !facts.clears_grads || project.is_unit_test(function) {
+        if !facts.clears_grads || function.is_unit_test {
             continue;
         }
-        for call in facts.calls.iter().filter(|call| called_name(call.call) == "zero_grad") {
+        for call in facts.calls.iter().filter(|call| call.name == "zero_grad") {
             let Some(argument) = keeps(call.call) else { continue };
             let Some(file) = project.index.file(function.file) else { continue };
             let range = call.call.range();

@@ -25,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function)
+        if function.is_unit_test
             || function.name == "__init__"
             || feeds_backward(function, facts)
             || is_part_of_a_network(project, function, facts)

@@ -10,7 +10,7 @@ use crate::index::FileId;
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, reads_name};
+use crate::search::reads_name;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM109",
@@ -24,7 +24,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.carried.is_empty() || project.is_unit_test(function) {
+        if facts.carried.is_empty() || function.is_unit_test {
             continue;
         }
         for carried in &facts.carried {
@@ -79,10 +79,10 @@ fn is_cut(facts: &Facts<'_>, carried: &Carried<'_>) -> bool {
     });
     rebound
         || facts.calls.iter().any(|call| {
-            let in_place = called_name(call.call) == "detach_";
+            let in_place = call.name == "detach_";
             // `detach_all(state)`; a plain `s.detach()` does nothing.
             let handed = call.is_statement
-                && called_name(call.call) != "detach"
+                && call.name != "detach"
                 && call.arguments.iter().any(|(expr, _)| reads_name(expr, carried.name));
             inside(call.call.range()) && (in_place || handed)
         })

@@ -12,7 +12,7 @@ use crate::index::{Class, FileId, Function, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, contains};
+use crate::search::contains;
 use crate::torch_api;
 use crate::value::Graph;
 
@@ -63,7 +63,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 }
 
 fn detaches(call: &Call<'_>) -> bool {
-    matches!(called_name(call.call), "detach" | "detach_")
+    matches!(call.name, "detach" | "detach_")
         && call.receiver.as_ref().is_some_and(|receiver| !receiver.params.is_empty())
 }
 
@@ -77,14 +77,14 @@ fn protocol(project: &Project<'_>, id: FunctionId, function: &Function<'_>) -> O
                     rest.is_empty() || rest.starts_with('_') || rest.starts_with(char::is_uppercase)
                 })
             });
-    if !updates || project.is_unit_test(function) || project.grad_mode(id) == GradMode::Off {
+    if !updates || function.is_unit_test || project.grad_mode(id) == GradMode::Off {
         return None;
     }
     let class_id = function.class?;
     let class = project.index.class(class_id)?;
     let is_called = project.sites.get(&id).is_some_and(|sites| {
         let mut callers = sites.iter().filter_map(|site| project.index.function(site.caller));
-        callers.any(|caller| !project.is_unit_test(caller))
+        callers.any(|caller| !caller.is_unit_test)
     });
     let trains = class.methods.values().any(|method| {
         project.facts.get(method.0 as usize).is_some_and(|facts| facts.runs_backward)

@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
 use crate::search::{called_name, contains};
+use crate::sites::Site;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM701",
@@ -23,49 +24,40 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
+    let names_a_loss = |name: &str| {
+        name.contains("cross_entropy") || matches!(name, "loss_fct" | "loss_fn" | "criterion")
+    };
+    for Site { id, function, facts, call, .. } in project.calls_where(names_a_loss) {
+        let Some(logits) = call.call.arguments.args.first() else { continue };
+        let flattened = contains(
+            logits,
+            |inner| matches!(inner, Expr::Call(c) if matches!(called_name(c), "view" | "reshape" | "flatten")),
+        ) || name_was(facts, logits, |value| {
+            contains(
+                value,
+                |inner| matches!(inner, Expr::Call(c) if matches!(called_name(c), "view" | "reshape" | "flatten")),
+            )
+        });
+        let upcast =
+            contains(logits, is_upcast) || name_was(facts, logits, |v| contains(v, is_upcast));
+        if !flattened || !upcast {
             continue;
         }
-        for call in &facts.calls {
-            let name = called_name(call.call);
-            if !name.contains("cross_entropy")
-                && !matches!(name, "loss_fct" | "loss_fn" | "criterion")
-            {
-                continue;
-            }
-            let Some(logits) = call.call.arguments.args.first() else { continue };
-            let flattened = contains(
-                logits,
-                |inner| matches!(inner, Expr::Call(c) if matches!(called_name(c), "view" | "reshape" | "flatten")),
-            ) || name_was(facts, logits, |value| {
-                contains(
-                    value,
-                    |inner| matches!(inner, Expr::Call(c) if matches!(called_name(c), "view" | "reshape" | "flatten")),
-                )
-            });
-            let upcast =
-                contains(logits, is_upcast) || name_was(facts, logits, |v| contains(v, is_upcast));
-            if !flattened || !upcast {
-                continue;
-            }
-            let Some(file) = project.index.file(function.file) else { continue };
-            let text = short(file.slice(logits));
-            let range = call.call.range();
-            let what = format!(
-                "`{text}`: 4 bytes for each token and each word of the vocabulary, at once"
-            );
-            let finding = Report {
-                function: id,
-                range,
-                severity: Severity::Note,
-                held: Held::Activations,
-                message: format!("the loss makes a float32 copy of all logits: `{text}`"),
-                path: step(project, id, range, what).into_iter().collect(),
-                fix: None,
-            };
-            report(project, &RULE, finding, findings);
-        }
+        let Some(file) = project.index.file(function.file) else { continue };
+        let text = short(file.slice(logits));
+        let range = call.call.range();
+        let what =
+            format!("`{text}`: 4 bytes for each token and each word of the vocabulary, at once");
+        let finding = Report {
+            function: id,
+            range,
+            severity: Severity::Note,
+            held: Held::Activations,
+            message: format!("the loss makes a float32 copy of all logits: `{text}`"),
+            path: step(project, id, range, what).into_iter().collect(),
+            fix: None,
+        };
+        report(project, &RULE, finding, findings);
     }
 }
 

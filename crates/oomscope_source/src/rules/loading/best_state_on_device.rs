@@ -29,7 +29,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             let in_method = function.class.is_some() && function.name != "__init__";
             let keeps = || assignment.target.is_attribute_expr() && in_method;
             if around.is_none() && !keeps()
-                || project.is_unit_test(function)
+                || function.is_unit_test
                 || host_in(function.body, assignment.range)
             {
                 continue;
@@ -46,7 +46,7 @@ fn names_the_best(target: &Expr) -> bool {
         Expr::Attribute(attribute) => attribute.attr.as_str(),
         _ => return false,
     };
-    name.to_ascii_lowercase().contains("best")
+    name.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"best"))
 }
 
 /// What `copy.deepcopy(model)`, or a dict of clones of its state, copies.

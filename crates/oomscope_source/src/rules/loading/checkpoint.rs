@@ -213,7 +213,7 @@ fn taker_of<'a>(
             })
         })
     };
-    let takers = facts.calls.iter().filter(|call| match called_name(call.call) {
+    let takers = facts.calls.iter().filter(|call| match call.name {
         "load_state_dict" => !takes_a_few_numbers(call.call),
         _ => call.callee.is_some_and(|callee| {
             project.facts.get(callee.0 as usize).is_some_and(|facts| {

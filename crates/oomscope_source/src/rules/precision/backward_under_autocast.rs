@@ -20,7 +20,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.autocasts.is_empty() || project.is_unit_test(function) {
+        if facts.autocasts.is_empty() || function.is_unit_test {
             continue;
         }
         for backward in facts.backwards.iter().filter(|backward| backward.direct) {

@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
 use crate::search::{called_name, each_expr};
+use crate::sites::Site;
 use crate::value::{Graph, Kind};
 
 pub(crate) const RULE: Rule = Rule {
@@ -24,37 +25,26 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
-    for (id, function, facts) in project.functions() {
-        if project.is_unit_test(function) {
-            continue;
-        }
-        for call in &facts.calls {
-            if !matches!(
-                called_name(call.call),
-                "register_forward_hook"
-                    | "register_module_forward_hook"
-                    | "register_forward_pre_hook"
-            ) {
-                continue;
+    let hooks =
+        ["register_forward_hook", "register_module_forward_hook", "register_forward_pre_hook"];
+    for Site { id, facts, call, .. } in project.calls_named(&hooks) {
+        let Some((expr, value)) = call.arguments.first() else { continue };
+        match (expr, &value.kind) {
+            (Expr::Lambda(lambda), _) => {
+                keeps_in_lambda(project, id, call.call, lambda, findings);
             }
-            let Some((expr, value)) = call.arguments.first() else { continue };
-            match (expr, &value.kind) {
-                (Expr::Lambda(lambda), _) => {
-                    keeps_in_lambda(project, id, call.call, lambda, findings);
-                }
-                (_, Kind::Function(hook)) => {
-                    keeps_in_function(project, id, *hook, call.call, findings);
-                }
-                (Expr::Call(factory), _) => {
-                    let made = facts.calls.iter().find(|c| std::ptr::eq(c.call, factory));
-                    let Some(factory) = made.and_then(|c| c.callee) else { continue };
-                    let inner = project.functions().filter(|(_, f, _)| f.parent == Some(factory));
-                    for (hook, ..) in inner {
-                        keeps_in_function(project, id, hook, call.call, findings);
-                    }
-                }
-                _ => {}
+            (_, Kind::Function(hook)) => {
+                keeps_in_function(project, id, *hook, call.call, findings);
             }
+            (Expr::Call(factory), _) => {
+                let made = facts.calls.iter().find(|c| std::ptr::eq(c.call, factory));
+                let Some(factory) = made.and_then(|c| c.callee) else { continue };
+                let inner = project.functions().filter(|(_, f, _)| f.parent == Some(factory));
+                for (hook, ..) in inner {
+                    keeps_in_function(project, id, hook, call.call, findings);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -73,7 +63,7 @@ fn keeps_in_function(
     let removed_at_once = project
         .facts
         .get(registrar.0 as usize)
-        .is_some_and(|facts| facts.calls.iter().any(|call| called_name(call.call) == "remove"));
+        .is_some_and(|facts| facts.calls.iter().any(|call| call.name == "remove"));
     for store in facts.stores.iter().filter(|store| store.kind == StoreKind::Append) {
         if store.owner == Owner::Local
             || removed_at_once

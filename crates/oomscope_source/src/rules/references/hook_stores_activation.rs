@@ -24,7 +24,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         let Some((given, made)) = hook_parameters(function) else { continue };
-        if project.is_unit_test(function)
+        if function.is_unit_test
             || function.class.is_none_or(|class| project.index.is_module_class(class))
         {
             continue;

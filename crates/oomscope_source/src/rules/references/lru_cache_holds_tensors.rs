@@ -23,7 +23,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, _) in project.functions() {
-        if function.decorators.is_empty() || project.is_unit_test(function) {
+        if function.decorators.is_empty() || function.is_unit_test {
             continue;
         }
         let Some(memo) = function.decorators.iter().find(|decorator| is_memo(decorator)) else {

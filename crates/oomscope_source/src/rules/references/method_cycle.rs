@@ -10,7 +10,7 @@ use crate::index::{ClassId, FileId, FunctionId};
 use crate::project::Project;
 use crate::report::{Report, report, short, step};
 use crate::rules::{Group, Rule};
-use crate::search::{called_name, contains};
+use crate::search::contains;
 
 pub(crate) const RULE: Rule = Rule {
     id: "OOM510",
@@ -25,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         let (Some(class), "__init__") = (function.class, function.name) else { continue };
-        if project.is_unit_test(function) || project.index.is_module_class(class) {
+        if function.is_unit_test || project.index.is_module_class(class) {
             continue;
         }
         let Some((range, target)) = cycle(project, class, facts) else { continue };
@@ -93,7 +93,7 @@ fn kept_tensor(facts: &Facts<'_>) -> Option<TextRange> {
 fn made_in_a_loop(project: &Project<'_>, class: ClassId, file: FileId) -> Option<Vec<PathStep>> {
     let made = |id: FunctionId, facts: &Facts<'_>| {
         let call = facts.calls.iter().find(|call| {
-            let name = called_name(call.call);
+            let name = call.name;
             name.starts_with(|c: char| c.is_ascii_uppercase())
                 && project.index.class_named(file, name) == Some(class)
                 && facts.loops_around(call.in_loop).any(|(_, l)| l.over_data || l.has_backward)

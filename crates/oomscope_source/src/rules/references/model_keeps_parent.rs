@@ -25,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         let (Some(class), "__init__") = (function.class, function.name) else { continue };
-        if !project.index.is_module_class(class) || project.is_unit_test(function) {
+        if !project.index.is_module_class(class) || function.is_unit_test {
             continue;
         }
         for assignment in &facts.assignments {

@@ -26,9 +26,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.excepts.is_empty()
-            || project.is_unit_test(function)
-            || !uses_torch(project, function.file)
+        if facts.excepts.is_empty() || function.is_unit_test || !uses_torch(project, function.file)
         {
             continue;
         }

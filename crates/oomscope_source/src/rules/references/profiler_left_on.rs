@@ -65,7 +65,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
 fn is_stopped(project: &Project<'_>, file: FileId, name: &str) -> bool {
     project.functions_of(file).any(|(_, _, facts)| {
         facts.calls.iter().any(|call| {
-            matches!(called_name(call.call), "stop" | "__exit__")
+            matches!(call.name, "stop" | "__exit__")
                 && matches!(&*call.call.func, Expr::Attribute(method)
                     if dotted(&method.value).is_some_and(|path| last_part(&path) == name))
         })

@@ -25,7 +25,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
-        if facts.tensor_keys.is_empty() || project.is_unit_test(function) {
+        if facts.tensor_keys.is_empty() || function.is_unit_test {
             continue;
         }
         for key in &facts.tensor_keys {
