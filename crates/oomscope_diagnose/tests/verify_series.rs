@@ -59,7 +59,6 @@ fn real_series_have_their_verdicts() {
     for (name, verdict, slope) in CASES {
         let judgement = judged(&points(name));
         println!("{name}: {:?}", judgement.verdict);
-        println!("    {:?} {:?}", judgement.warmup, judgement.change_point);
         for reason in &judgement.evidence {
             println!("    {reason}");
         }
@@ -67,6 +66,14 @@ fn real_series_have_their_verdicts() {
         if let (Some(wanted), Some(found)) = (slope, judgement.slope) {
             assert!((found.bytes_per_step - wanted).abs() < 1e-6, "{name}: {found:?}");
         }
+    }
+}
+
+#[test]
+fn only_the_leak_that_began_late_has_a_change_point() {
+    for (name, ..) in CASES {
+        let found = judged(&points(name)).change_point;
+        assert_eq!(found, (name == "leak_late_60").then_some(30), "{name}");
     }
 }
 

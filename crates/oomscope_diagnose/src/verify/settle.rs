@@ -125,7 +125,16 @@ pub(super) fn warmup(courses: &Courses, tracks: &Tracks) -> Warmup {
         Course::Open { .. } => first,
     };
     let from = courses.growth().map_or(floor, |(from, _)| from);
-    let steps = from.saturating_sub(first);
+    let last = tracks.floor.last().map_or(0, |sample| sample.step);
+    // A staircase is flat before its first rise, as before every other.
+    let tread = match courses.floor {
+        Course::Growing { proof: Proof::Rises(rises), .. } => {
+            last.saturating_sub(from).checked_div(rises as u64).unwrap_or(0)
+        }
+        Course::Growing { .. } | Course::Flat { .. } | Course::Open { .. } => 0,
+    };
+    let before = from.saturating_sub(first);
+    let steps = if tread > 1 && before <= tread.saturating_mul(2) { 0 } else { before };
     let few = tracks.width.saturating_mul(2);
     let why = match steps {
         0 => WarmupReason::None,

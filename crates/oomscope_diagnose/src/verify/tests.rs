@@ -6,7 +6,7 @@ use super::{Judgement, Point, Question, WarmupReason, judge};
 
 const BASE: u64 = 100 << 20;
 
-/// Deterministic noise, uniform from 0 to `range` (exclusive), by SplitMix64.
+/// Deterministic noise, uniform from 0 to `range` (exclusive), by `SplitMix64`.
 fn noise(seed: u64, index: u64, range: u64) -> u64 {
     let mut state =
         (seed << 32).wrapping_add(index).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -302,7 +302,6 @@ fn chance_is_called_growth_no_more_often_than_stated() {
         );
         growing += usize::from(judged(&points).verdict == Growing);
     }
-    println!("{growing} of 1000");
     assert!(growing <= 10, "{growing} of 1000");
 }
 

@@ -53,9 +53,9 @@ pub(super) fn trend(samples: &[Sample]) -> Option<Trend> {
     let z = if deviation > 0.0 { (score - score.signum()) / deviation } else { 0.0 };
     let slack = NORMAL_95 * deviation;
     Some(Trend {
-        slope: (at((pairs - 1.0) / 2.0) + at(pairs / 2.0)) / 2.0,
+        slope: f64::midpoint(at((pairs - 1.0) / 2.0), at(pairs / 2.0)),
         low: at(((pairs - slack) / 2.0).floor()),
-        high: at(((pairs + slack) / 2.0).ceil()),
+        high: at(f64::midpoint(pairs, slack).ceil()),
         z,
     })
 }
