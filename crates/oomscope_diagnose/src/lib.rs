@@ -19,8 +19,10 @@ mod causes;
 mod context;
 mod join;
 pub mod log;
+pub mod record;
 pub mod replay;
 mod steps;
+pub mod verify;
 
 use oomscope_model::{Diagnosis, Evidence, Verdict};
 
