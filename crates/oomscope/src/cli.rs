@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckArguments;
+use crate::record::{AttachArguments, RunArguments, RunsArguments};
 use crate::replay::ReplayArguments;
 use crate::rules::RulesArguments;
 use crate::snapshot::arguments::SnapshotVerb;
 use crate::tune::TuneArguments;
+use crate::verify::VerifyArguments;
 
 /// Finds why a PyTorch program ran out of GPU memory, and proves the fix.
 #[derive(Parser)]
@@ -32,6 +34,28 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0 nothing found, 1 a failure or cause found, 2 nothing could be read.
     Diagnose(DiagnoseArguments),
+    /// Run a command with a recorder inside, and diagnose it when it dies of memory.
+    ///
+    /// Every Python process below the command that imports torch is recorded: allocator history,
+    /// memory step by step, failures with a snapshot taken at the failure. Output, signals and exit
+    /// code are the command's own. Recordings are kept below `.oomscope/runs`.
+    ///
+    /// Exit code: the command's; 2 also when it could not be run.
+    Run(Box<RunArguments>),
+    /// Run a command and prove that its memory is flat and fits.
+    ///
+    /// Says whether memory is stable, growing (by how much a step, and when it will fail), failed,
+    /// or watched for too short a time; holds the peak against a budget; compares with a baseline,
+    /// line by line. Where `oomscope-budget.toml` exists, it is the budget.
+    ///
+    /// Exit code: 0 stable and within the budget, 1 not proven, 2 the command could not be run.
+    Verify(Box<VerifyArguments>),
+    /// List recorded runs, show one, remove old ones.
+    Runs(RunsArguments),
+    /// Have a running recorded process write a snapshot now.
+    ///
+    /// Prints the path of the snapshot.
+    Attach(AttachArguments),
     /// Find GPU memory defects in PyTorch source before they cost a run.
     ///
     /// Calls are followed across all files that are given. A finding is left out where a comment

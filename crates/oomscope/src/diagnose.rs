@@ -14,11 +14,14 @@ use crate::input::{self, Gathered, Input, Kind};
 use crate::live;
 use crate::output::{self, Replace};
 use crate::progress::Progress;
+use crate::record;
 
 pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<ExitCode> {
-    let gathered =
-        if arguments.inputs.is_empty() { search_here()? } else { input::gather(&arguments.inputs) };
-    let mut evidence = evidence(gathered);
+    let mut evidence = match arguments.inputs.as_slice() {
+        [] => evidence(search_here()?),
+        [run] if record::is_run(Path::new(run)) => record::evidence(Path::new(run)),
+        inputs => evidence(input::gather(inputs)),
+    };
     if arguments.live {
         match live::devices() {
             Ok(devices) => evidence.live = devices,
@@ -72,7 +75,7 @@ fn search_here() -> Result<Gathered> {
 
 /// Turns what was read into evidence. Logs come first: the size that they state picks the failure
 /// in a snapshot that holds several.
-fn evidence(gathered: Gathered) -> Evidence {
+pub(crate) fn evidence(gathered: Gathered) -> Evidence {
     let mut evidence = Evidence { problems: gathered.problems, ..Evidence::default() };
     for input in gathered.inputs.iter().filter(|input| input.kind == Kind::Log) {
         evidence.logs.push(log::read(&input.name, &input.content.text()));

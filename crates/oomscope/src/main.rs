@@ -9,10 +9,12 @@ mod input;
 mod live;
 mod output;
 mod progress;
+mod record;
 mod replay;
 mod rules;
 mod snapshot;
 mod tune;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.verb {
         Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
+        Verb::Run(arguments) => record::run(arguments, cli.color),
+        Verb::Verify(arguments) => verify::run(arguments, cli.color),
+        Verb::Runs(arguments) => record::runs(arguments),
+        Verb::Attach(arguments) => record::attach(arguments),
         Verb::Check(arguments) => check::run(arguments, cli.color),
         Verb::Snapshot { verb } => snapshot::run(verb, cli.color),
         Verb::Replay(arguments) => replay::run(arguments, cli.color),

@@ -29,6 +29,22 @@ pub(crate) fn style(
     TextStyle { colour, width, charset, detail }
 }
 
+/// How text is printed among the talk.
+pub(crate) fn style_of_talk(color: ColorChoice) -> TextStyle {
+    let is_terminal = io::stderr().is_terminal();
+    let to_file = !is_terminal || !io::stdout().is_terminal();
+    let color = match color {
+        ColorChoice::Auto if !is_terminal => ColorChoice::Never,
+        given => given,
+    };
+    style(color, to_file, Detail::Full, Charset::Unicode)
+}
+
+/// A text among the talk, to standard error.
+pub(crate) fn talk(text: &[u8]) {
+    let _ = io::stderr().write_all(text);
+}
+
 /// Writes a result to standard output or, atomically, to a file.
 pub(crate) fn deliver(
     file: Option<&Path>,

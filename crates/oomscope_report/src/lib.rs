@@ -29,6 +29,7 @@ mod root;
 pub mod snapshot;
 mod style;
 mod text;
+pub mod verify;
 mod wire;
 
 pub use json::{json_schema, render_json};

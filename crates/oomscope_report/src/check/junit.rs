@@ -61,7 +61,7 @@ fn write_suite(file: &CheckedFile, shown: Shown, out: &mut dyn Write) -> io::Res
 }
 
 /// Text for XML. Characters that XML does not have are spelled out.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let clean = clean(text, Charset::Unicode).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     clean.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -22,6 +22,7 @@ pub use concise::render_concise;
 pub use github::render_github;
 pub use gitlab::render_gitlab;
 pub use json::{Statistics, json_schema, render_json};
+pub(crate) use junit::escaped;
 pub use junit::render_junit;
 pub use markdown::render_markdown;
 pub use rules::{render_rules_json, render_rules_markdown, render_rules_page, render_rules_text};

@@ -1,0 +1,142 @@
+//! A run directory as evidence: the traceback as a log, the snapshot of the failure, memory step
+//! by step, and the source files that the frames name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oomscope_diagnose::record::ProcessRecord;
+use oomscope_model::{Evidence, Frame, FrameOrigin, MemorySample, Place, Problem};
+use oomscope_source::InputFile;
+
+use super::directory::RunInfo;
+use super::reading::{Process, processes};
+use crate::diagnose;
+use crate::input::{Content, Gathered, Input, Kind, open};
+
+/// More source files than this are not read, and none above this size.
+const MOST_SOURCES: usize = 200;
+const LARGEST_SOURCE: u64 = 8 << 20;
+
+/// Reads a run: of its processes the one that died of memory first, else one that ran out of it,
+/// else the first.
+pub(crate) fn evidence(run: &Path) -> Evidence {
+    let all = processes(run);
+    let cwd = RunInfo::read(run).map(|info| PathBuf::from(info.cwd)).unwrap_or_default();
+    let Some(process) = chosen(&all) else {
+        let problem = Problem {
+            input: run.display().to_string(),
+            at: None,
+            what: "no process of this run used a device".to_owned(),
+            hint: Some("was it Python with PyTorch, and started without `-I` or `-E`?".to_owned()),
+        };
+        return Evidence { problems: vec![problem], ..Evidence::default() };
+    };
+    let mut gathered = Gathered::default();
+    let name = process.folder.join("records.jsonl").display().to_string();
+    let text = failure_text(&process.record);
+    if let Some(text) = &text {
+        let content = Content::Owned(text.clone().into_bytes());
+        gathered.inputs.push(Input { name, kind: Kind::Log, content });
+    }
+    if let Some(path) = process.failure().or_else(|| process.snapshot("exit")) {
+        let name = path.display().to_string();
+        match open(&path) {
+            Ok(content) => gathered.inputs.push(Input { name, kind: Kind::Snapshot, content }),
+            Err(error) => gathered.problems.push(Problem {
+                input: name,
+                at: None,
+                what: format!("cannot read: {error}"),
+                hint: None,
+            }),
+        }
+    }
+    gathered.problems.extend(process.record.unread.iter().cloned());
+    let mut evidence = diagnose::evidence(gathered);
+    for log in &mut evidence.logs {
+        log.samples = samples(&process.record);
+    }
+    let sources = sources(&evidence, &process.record, &cwd);
+    evidence.inputs.extend(sources.iter().map(|file| format!("source {}", file.path)));
+    let (source, problems) = oomscope_source::analyse_with_problems(sources);
+    evidence.source = source;
+    evidence.problems.extend(problems);
+    evidence
+}
+
+fn chosen(processes: &[Process]) -> Option<&Process> {
+    let first_failure = |process: &&Process| {
+        let oom = process.record.ooms.iter().find(|oom| !oom.caught);
+        oom.map_or(f64::INFINITY, |oom| oom.t)
+    };
+    let died = processes.iter().filter(|process| process.record.died_of_memory());
+    died.min_by(|a, b| first_failure(a).total_cmp(&first_failure(b)))
+        .or_else(|| processes.iter().find(|process| !process.record.ooms.is_empty()))
+        .or_else(|| processes.iter().find(|process| !process.record.exceptions.is_empty()))
+        .or_else(|| processes.first())
+}
+
+/// The exception that ended the process, as Python prints it.
+fn failure_text(record: &ProcessRecord) -> Option<String> {
+    let of_memory = record.exceptions.iter().rev().find(|exception| exception.is_oom);
+    let exception = of_memory.or_else(|| record.exceptions.last())?;
+    let last = format!("{}: {}\n", exception.r#type, exception.message);
+    let text = exception.traceback.clone();
+    Some(if text.contains(&exception.message) { text } else { format!("{text}{last}") })
+}
+
+/// What was allocated at the end of each step, on the device that holds most.
+fn samples(record: &ProcessRecord) -> Vec<MemorySample> {
+    let series = record.device_indices().into_iter().map(|device| record.series(device));
+    let peak = |points: &Vec<oomscope_diagnose::verify::Point>| {
+        points.iter().map(|point| point.peak).max()
+    };
+    let points = series.max_by_key(peak).unwrap_or_default();
+    let lines = (1..).zip(points);
+    lines
+        .map(|(line, point)| MemorySample { line, step: Some(point.step), bytes: point.allocated })
+        .collect()
+}
+
+/// The user's own files that stacks and tracebacks name, and the script itself.
+fn sources(evidence: &Evidence, record: &ProcessRecord, cwd: &Path) -> Vec<InputFile> {
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    let script = record.start.as_ref().and_then(|start| start.argv.first());
+    named.extend(script.filter(|script| script.ends_with(".py")).cloned());
+    let failures = evidence.logs.iter().flat_map(|log| &log.failures);
+    let frames = failures.flat_map(|failure| &failure.traceback);
+    named.extend(frames.filter(|f| is_the_users(f)).map(|frame| frame.file.clone()));
+    for snapshot in &evidence.snapshots {
+        let request = snapshot.request.iter().flat_map(|request| &request.stack);
+        named.extend(request.filter(|f| is_the_users(f)).map(|frame| frame.file.clone()));
+        let grown = snapshot.growth.iter().flat_map(|growth| &growth.lines);
+        for holder in snapshot.holders.iter().chain(grown) {
+            let places = holder.place.iter().chain(&holder.callers);
+            named.extend(places.filter(|p| names_the_users(p)).map(|place| place.file.clone()));
+        }
+    }
+    let start = record.start.as_ref();
+    let base =
+        start.and_then(|start| start.cwd.clone()).map_or_else(|| cwd.to_owned(), PathBuf::from);
+    let read = |name: &String| {
+        let path = base.join(name);
+        let is_small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_SOURCE);
+        let text = is_small.then(|| fs::read(&path).ok()).flatten()?;
+        let here = std::env::current_dir().unwrap_or_default();
+        let shown = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
+        Some(InputFile { path: shown, text: String::from_utf8_lossy(&text).into_owned() })
+    };
+    let mut files: Vec<InputFile> = named.iter().take(MOST_SOURCES).filter_map(read).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    files
+}
+
+fn is_the_users(frame: &Frame) -> bool {
+    frame.origin() == FrameOrigin::User && frame.file.ends_with(".py")
+}
+
+fn names_the_users(place: &Place) -> bool {
+    let frame = Frame { file: place.file.clone(), line: place.line, function: String::new() };
+    is_the_users(&frame)
+}

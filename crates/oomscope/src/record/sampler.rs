@@ -1,0 +1,65 @@
+//! Watches the devices from outside, through NVML, while a command runs: who else is on them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::directory::seconds;
+use crate::live;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// A sampler that stops when it is dropped.
+pub(super) struct Sampler {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts to write `devices.jsonl`; where no driver answers, nothing is written.
+pub(super) fn start(run: &Path) -> Sampler {
+    let path = run.join("devices.jsonl");
+    let (stop, stopped) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        loop {
+            let Ok(devices) = live::devices() else { return };
+            let devices: Vec<_> = devices
+                .iter()
+                .map(|device| {
+                    let processes: Vec<_> = device
+                        .processes
+                        .iter()
+                        .map(|p| json!({"pid": p.pid, "used": p.bytes.map(|bytes| bytes.0)}))
+                        .collect();
+                    json!({
+                        "device": device.index, "name": device.name, "total": device.capacity.0,
+                        "free": device.free.0, "processes": processes,
+                    })
+                })
+                .collect();
+            let line = json!({"t": seconds(SystemTime::now()), "devices": devices});
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            if file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())).is_err() {
+                return;
+            }
+            match stopped.recv_timeout(PERIOD) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+    Sampler { stop: Some(stop), thread: Some(thread) }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
