@@ -228,9 +228,7 @@ excepthooks_watched = False
 
 
 def uncaught(error):
-    now = recorder.current
-    now.failures.record(error)
-    now.failures.uncaught = True
+    recorder.current.failures.uncaught(error)
     if not CLEANS_ITSELF:
         error.__traceback__ = without_own_frames(error.__traceback__)
 

@@ -1,10 +1,27 @@
 """Steps, phases and peaks, against the allocator's counters read by the program itself."""
 
 import json
+import sys
 import textwrap
 import unittest
 
-from support import MODEL, AgentTest, needs_torch, of_kind
+from support import AGENT, MODEL, AgentTest, needs_torch, of_kind
+
+
+class LongRuns(unittest.TestCase):
+    def test_two_million_steps_stay_within_the_limit(self):
+        sys.path.insert(0, AGENT)
+        self.addCleanup(sys.path.remove, AGENT)
+        from _oomscope.steps import FULL_BYTES, LEVEL_BYTES, Thinning
+
+        thinning, length, written, stood_for = Thinning(FULL_BYTES, LEVEL_BYTES), 600, 0, 0
+        for _ in range(2000000):
+            if thinning.is_due():
+                written += length
+                stood_for += thinning.stride
+                thinning.wrote(length)
+        self.assertLess(written, 16 << 20)
+        self.assertLessEqual(2000000 - stood_for, thinning.stride)
 
 
 @needs_torch
@@ -111,7 +128,8 @@ class Steps(AgentTest):
             for _ in range(2):
                 x = torch.zeros(8, 256, device="cuda", requires_grad=True)
                 checkpoint(net, x, use_reentrant=True).sum().backward()
-            """
+            """,
+            PYTHONWARNINGS="ignore",
         )
         self.assertEqual([s["step"] for s in of_kind(records, "step")], [1, 2])
 
