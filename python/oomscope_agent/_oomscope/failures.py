@@ -23,8 +23,8 @@ class Failures:
         self.dumped_at = None
         self.newest = None
         # What a parent left behind is not ours to tell.
-        self.seen = {identity(last_exception())}
-        self.uncaught = False
+        self.told = identity(last_exception())
+        self.has_uncaught = False
 
     def out_of_memory(self, device, requested, total, free, step):
         """Called by the allocator before it raises, with none of its locks held."""
@@ -56,23 +56,27 @@ class Failures:
     def look_for_uncaught(self):
         """Python keeps what it handed to the excepthook, whoever set that hook."""
         error = last_exception()
-        if error is not None and identity(error) not in self.seen:
-            self.record(error)
-            self.uncaught = True
+        if error is not None:
+            self.uncaught(error)
+
+    def uncaught(self, error):
+        """An exception that ends the program, told once."""
+        key = identity(error)
+        if key == self.told or isinstance(error, SystemExit):
+            return
+        self.told = key
+        self.has_uncaught = True
+        self.record(error)
 
     def record(self, error):
-        key = identity(error)
-        if key in self.seen or isinstance(error, SystemExit):
-            return
-        self.seen.add(key)
         kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else kind.__module__ + "." + kind.__qualname__
+        module = "" if kind.__module__ == "builtins" else kind.__module__ + "."
         frames = without_own_frames(error.__traceback__)
         text = "".join(traceback.format_exception(kind, error, frames))
         self.records.write(
             "exception",
             durable=True,
-            type=plain(name),
+            type=plain(module + kind.__qualname__),
             message=plain(message_of(error))[:TEXT_LIMIT],
             traceback=plain(text)[-TEXT_LIMIT:],
             is_oom=is_oom(error),

@@ -14,7 +14,7 @@ class History:
     def begin(self):
         if self.owner is None:
             stacks, entries = self.options.stacks, int(self.options.max_entries)
-            self.switch("all", "all", stacks, entries)
+            self.switch("all", self.options.context, stacks, entries)
             self.owner = "oomscope"
             self.record("all", stacks, entries)
 

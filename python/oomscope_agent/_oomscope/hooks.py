@@ -228,9 +228,7 @@ excepthooks_watched = False
 
 
 def uncaught(error):
-    now = recorder.current
-    now.failures.record(error)
-    now.failures.uncaught = True
+    recorder.current.failures.uncaught(error)
     if not CLEANS_ITSELF:
         error.__traceback__ = without_own_frames(error.__traceback__)
 
@@ -249,8 +247,14 @@ def watch_multiprocessing():
     Its finalizers run while the exception is still on its way.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(CHILDREN, lambda _: util.Finalize(None, child_ends, exitpriority=0))
+    if util is None:
+        return
+
+    def register(_):
+        util.Finalize(None, child_ends, exitpriority=0)
+
+    register(None)
+    util.register_after_fork(CHILDREN, register)  # A forked child forgets its finalizers.
 
 
 class Children:
@@ -261,6 +265,8 @@ CHILDREN = Children()
 
 
 def child_ends():
+    if sys.modules["multiprocessing.process"].parent_process() is None:
+        return
     error = sys.exc_info()[1]
     # `sys.exit` in an `except` block: what it was caught for ends the process all the same.
     if isinstance(error, SystemExit) and error.code:

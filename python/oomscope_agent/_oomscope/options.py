@@ -5,6 +5,7 @@ import os
 
 DEFAULTS = {
     "stacks": "python",
+    "context": "all",  # "alloc" leaves out the stacks of frees, two fifths of the cost
     "max_entries": 100000,
     "step_marker": None,
     "max_steps": None,

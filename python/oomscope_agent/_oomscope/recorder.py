@@ -6,7 +6,6 @@ The hooks go into torch once; a forked child keeps them and gets a new recorder.
 import atexit
 import os
 import sys
-import threading
 
 from . import hooks
 from .counters import Counters
@@ -132,7 +131,7 @@ class Recorder:
         self.ended = True
         if self.watcher is not None:
             self.watcher.stop()
-        if self.failures.uncaught:
+        if self.failures.has_uncaught:
             reason = "exception"
         if self.marker is not None and not self.marker.found:
             self.records.problem("step marker %s: not found" % self.options.step_marker)
