@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckArguments;
+use crate::fix::FixArguments;
 use crate::record::{AttachArguments, RunArguments, RunsArguments};
 use crate::replay::ReplayArguments;
 use crate::rules::RulesArguments;
@@ -50,6 +51,14 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0 stable and within the budget, 1 not proven, 2 the command could not be run.
     Verify(Box<VerifyArguments>),
+    /// Apply the patches of a diagnosis, and prove with `--verify` that they help.
+    ///
+    /// Shows each patch and asks; `--yes` applies the best one. Files are written atomically, and a
+    /// patch that takes the change back is kept. With `--verify -- COMMAND` the command runs before
+    /// and after, and the change is kept only if memory improved and the command still succeeds.
+    ///
+    /// Exit code: 0 applied (and better), or nothing to fix; 1 nothing applied or not kept; 2 nothing could be read.
+    Fix(Box<FixArguments>),
     /// List recorded runs, show one, remove old ones.
     Runs(RunsArguments),
     /// Have a running recorded process write a snapshot now.

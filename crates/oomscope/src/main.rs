@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod diagnose;
 mod explain;
+mod fix;
 mod input;
 mod live;
 mod output;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let result = match &cli.verb {
         Verb::Diagnose(arguments) => diagnose::run(arguments, cli.color),
         Verb::Run(arguments) => record::run(arguments, cli.color),
+        Verb::Fix(arguments) => fix::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments, cli.color),
         Verb::Runs(arguments) => record::runs(arguments),
         Verb::Attach(arguments) => record::attach(arguments),

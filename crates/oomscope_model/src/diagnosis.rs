@@ -1,6 +1,8 @@
 //! The answer: six steps, ranked causes, and the four parts that every report ends with.
 
-use crate::{Bytes, Cause, Confidence, Holder, MemoryError, Phase, Place, Problem, Role};
+use crate::{
+    Bytes, Cause, Confidence, Edit, FixSafety, Holder, MemoryError, Phase, Place, Problem, Role,
+};
 
 /// One statement with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +97,21 @@ pub struct Patch {
     pub title: String,
     /// A unified diff against the user's file; `None` when only words can be given.
     pub diff: Option<String>,
+    /// The edits behind the diff.
+    pub change: Option<FileChange>,
     /// The change in words, or how to use the diff.
     pub words: String,
+}
+
+/// Edits of one file of the evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// Its path as the evidence has it.
+    pub path: String,
+    /// How sure the edits keep what the program does.
+    pub safety: FixSafety,
+    /// In the order of the text.
+    pub edits: Vec<Edit>,
 }
 
 /// Step 5: something that saves memory in this case.

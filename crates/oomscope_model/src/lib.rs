@@ -28,8 +28,8 @@ pub use bytes::Bytes;
 pub use cause::Cause;
 pub use confidence::Confidence;
 pub use diagnosis::{
-    Assessment, CulpritStep, Diagnosis, Fact, Figure, FourParts, Patch, SavingOption, StateStep,
-    Verdict, VerifyStep,
+    Assessment, CulpritStep, Diagnosis, Fact, Figure, FileChange, FourParts, Patch, SavingOption,
+    StateStep, Verdict, VerifyStep,
 };
 pub use evidence::{
     DeviceProcess, Evidence, Failure, LiveDevice, LogEvidence, MemorySample, Signal, SignalKind,

@@ -34,6 +34,8 @@ mod wire;
 
 pub use json::{json_schema, render_json};
 pub use markdown::render_markdown;
+/// The JSON Schema of a line of a process's `records.jsonl`.
+pub use oomscope_diagnose::record::json_schema as record_json_schema;
 pub use page::render_page;
 pub use style::{Charset, Colour, Detail, TextStyle};
 pub use text::render_text;

@@ -10,6 +10,7 @@ mod decode;
 mod diff;
 mod fixes;
 mod paths;
+pub(crate) mod rewriting;
 mod settings;
 mod source;
 mod watch;

@@ -91,6 +91,19 @@ impl Settings {
     }
 }
 
+/// The settings where nobody has any.
+pub(super) fn defaults() -> Result<Arc<Settings>> {
+    let command_line = CommandLine {
+        choice: Choice { select: None, extend_select: Vec::new(), ignore: Vec::new() },
+        exclude: None,
+        extend_exclude: Vec::new(),
+        fail_on: None,
+        respect_gitignore: None,
+    };
+    let resolver = Resolver { command_line, found: HashMap::new(), fixed: None };
+    Ok(Arc::new(resolver.settings(None)?))
+}
+
 /// Finds the settings of files; each directory is looked at once.
 pub(crate) struct Resolver {
     command_line: CommandLine,

@@ -71,7 +71,7 @@ mod tests {
         let mut there = vec!["sitecustomize.py".to_owned()];
         for entry in std::fs::read_dir(root.join("_oomscope")).expect("the package is there") {
             let name = entry.expect("an entry").file_name().into_string().expect("a plain name");
-            if name.ends_with(".py") {
+            if Path::new(&name).extension().is_some_and(|extension| extension == "py") {
                 there.push(format!("_oomscope/{name}"));
             }
         }

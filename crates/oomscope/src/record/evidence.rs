@@ -102,7 +102,7 @@ fn samples(record: &ProcessRecord) -> Vec<MemorySample> {
 fn sources(evidence: &Evidence, record: &ProcessRecord, cwd: &Path) -> Vec<InputFile> {
     let mut named: BTreeSet<String> = BTreeSet::new();
     let script = record.start.as_ref().and_then(|start| start.argv.first());
-    named.extend(script.filter(|script| script.ends_with(".py")).cloned());
+    named.extend(script.filter(|script| is_python(script)).cloned());
     let failures = evidence.logs.iter().flat_map(|log| &log.failures);
     let frames = failures.flat_map(|failure| &failure.traceback);
     named.extend(frames.filter(|f| is_the_users(f)).map(|frame| frame.file.clone()));
@@ -133,10 +133,14 @@ fn sources(evidence: &Evidence, record: &ProcessRecord, cwd: &Path) -> Vec<Input
 }
 
 fn is_the_users(frame: &Frame) -> bool {
-    frame.origin() == FrameOrigin::User && frame.file.ends_with(".py")
+    frame.origin() == FrameOrigin::User && is_python(&frame.file)
 }
 
 fn names_the_users(place: &Place) -> bool {
     let frame = Frame { file: place.file.clone(), line: place.line, function: String::new() };
     is_the_users(&frame)
+}
+
+fn is_python(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "py")
 }

@@ -179,7 +179,7 @@ fn as_json(run: &Path) -> serde_json::Value {
 fn prune(root: &Path, keep: usize, dry_run: bool) -> Result<()> {
     let runs = all(root)?;
     let count = runs.len().saturating_sub(keep);
-    let young = SystemTime::now() - Duration::from_secs(24 * 3600);
+    let young = SystemTime::now() - Duration::from_hours(24);
     for (path, info) in runs.into_iter().take(count) {
         // It may still be running.
         let is_open = info.is_ok_and(|info| {

@@ -122,8 +122,8 @@ pub struct Device {
 pub struct History {
     /// When, in seconds since the epoch.
     pub t: f64,
-    /// Whether it records from now on.
-    pub enabled: bool,
+    /// What is recorded from now on: `all`, `state` or `none`.
+    pub enabled: String,
     /// Which stacks: `python` or `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stacks: Option<String>,

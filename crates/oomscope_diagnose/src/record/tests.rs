@@ -5,7 +5,7 @@ use super::{StepSource, read};
 const RUN: &str = r#"{"kind":"start","t":1.0,"schema_version":1,"pid":7,"argv":["train.py"],"unheard_of":[1]}
 {"kind":"torch","t":1.5,"version":"2.9.0"}
 {"kind":"device","t":1.6,"device":0,"name":"H100","total":80000}
-{"kind":"history","t":1.7,"enabled":true,"stacks":"python","max_entries":100000,"by":"oomscope"}
+{"kind":"history","t":1.7,"enabled":"all","stacks":"python","max_entries":100000,"by":"oomscope"}
 {"kind":"step","t":2.0,"step":1,"source":"backward","devices":[{"device":0,"allocated":10,"peak_allocated":90}]}
 {"kind":"step","t":2.1,"step":1,"source":"optimizer","seconds":0.5,"devices":[{"device":0,"allocated":12,"peak_allocated":30,"reserved":64},{"device":1,"allocated":5}]}
 {"kind":"telemetry","t":2.2,"anything":{"at":"all"}}

@@ -1,6 +1,6 @@
 //! Step 4: a patch against the user's file where one can be written, else the change in words.
 
-use oomscope_model::{Assessment, Cause, Edit, Patch, SourceFile};
+use oomscope_model::{Assessment, Cause, Edit, FileChange, Patch, SourceFile};
 use similar::TextDiff;
 
 use crate::causes;
@@ -33,10 +33,15 @@ fn patch(context: &Context<'_>, cause: Cause) -> Patch {
     if let Some((joined, diff)) = fixable.and_then(|joined| Some((joined, diff(joined)?))) {
         let title =
             joined.finding.fix.as_ref().map(|fix| capitalised(&fix.title)).unwrap_or_default();
-        return Patch { cause, title, diff: Some(diff), words };
+        let change = joined.finding.fix.as_ref().map(|fix| FileChange {
+            path: joined.file.path.clone(),
+            safety: fix.safety,
+            edits: fix.edits.clone(),
+        });
+        return Patch { cause, title, diff: Some(diff), change, words };
     }
     let (title, words) = headed(&words);
-    Patch { cause, title, diff: None, words }
+    Patch { cause, title, diff: None, change: None, words }
 }
 
 /// The first clause, and the rest: "Make one step smaller: halve …" has a head of its own.

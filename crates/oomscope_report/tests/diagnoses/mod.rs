@@ -230,6 +230,7 @@ pub(crate) fn retained_graph() -> Diagnosis {
             cause: Cause::GraphRetained,
             title: "Add the loss as a number".into(),
             diff: Some(DIFF.into()),
+            change: None,
             words: "`.item()` ends the graph: each batch's activations are freed when `loss` is replaced. Apply with `git apply`.".into(),
         }],
         options: vec![
@@ -329,6 +330,7 @@ pub(crate) fn fragmentation() -> Diagnosis {
             cause: Cause::Fragmentation,
             title: "Let segments grow".into(),
             diff: None,
+            change: None,
             words: "Set before the first CUDA call:\n\n    export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True".into(),
         }],
         verify: vec![VerifyStep {
