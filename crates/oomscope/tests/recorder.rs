@@ -142,7 +142,7 @@ fn a_verification_without_a_device_is_too_short() {
 fn a_program_that_dies_of_memory_is_diagnosed_and_ends_as_it_would() {
     let Some(command) = torch() else { return };
     let program = format!(
-        "{HEAD}kept = []\nwhile True:\n    kept.append(net(torch.randn(4096, 1024, device=\"cuda\")).pow(2).mean())\n"
+        "{HEAD}kept = []\nwhile True:\n    loss = net(torch.randn(4096, 1024, device=\"cuda\")).pow(2).mean()\n    opt.zero_grad()\n    loss.backward(retain_graph=True)\n    opt.step()\n    kept.append(loss)\n"
     );
     let place = Place::new(&command, &program);
     let output = place.oomscope(&["run"]);
@@ -151,11 +151,11 @@ fn a_program_that_dies_of_memory_is_diagnosed_and_ends_as_it_would() {
     assert_eq!(text(&output.stdout), text(&bare.stdout));
     let said = text(&output.stderr);
     assert!(said.starts_with(&text(&bare.stderr)), "{said}");
-    assert!(said.contains("train.py:13"), "{said}");
+    assert!(said.contains("train.py:17"), "{said}");
     let run = place.run_directory();
     let json = fs::read_to_string(run.join("diagnosis.json")).expect("a diagnosis");
     let json: Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(json["causes"][0]["cause"], "graph-retained", "{}", json["causes"][0]);
+    assert_eq!(json["causes"][0]["name"], "graph-retained", "{}", json["causes"][0]);
     let again = place.oomscope(&["diagnose", run.to_str().expect("text")]);
     assert_eq!(again.status.code(), Some(1));
 }
