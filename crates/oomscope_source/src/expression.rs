@@ -277,7 +277,6 @@ impl<'a> Walker<'a, '_> {
         value.params = value.params.union(stored.params);
         value.output |= stored.output;
         value.host |= stored.host;
-        value.origin = value.origin.or(stored.origin);
         value.containers = value.containers.union(Bits::one(number)).union(stored.containers);
         value
     }
@@ -300,7 +299,6 @@ impl<'a> Walker<'a, '_> {
                         let fresh = self.new_graph(expr.range());
                         (value.may, value.must) = (fresh.may, fresh.must);
                         value.graph = fresh.graph;
-                        value.origin = Some(expr.range());
                     }
                     let number = self.attribute_container(&path);
                     let value_read = self.read_container(number, value);

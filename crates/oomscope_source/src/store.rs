@@ -335,7 +335,6 @@ impl<'a> Walker<'a, '_> {
                 stored.containers =
                     stored.containers.union(value.containers).union(Bits::one(number));
                 stored.output |= value.output;
-                stored.origin = stored.origin.or(value.origin);
             }
         }
         let target_name = last_name(base);

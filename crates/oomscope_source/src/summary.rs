@@ -177,7 +177,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
     };
     if returns.graph == Graph::Yes {
         value.graph = fresh.graph;
-        (value.may, value.must, value.origin) = (fresh.may, fresh.must, fresh.origin);
+        (value.may, value.must) = (fresh.may, fresh.must);
     }
     let given = combine(returns.params.iter().filter_map(|number| parameters.get(number)));
     if !returns.params.is_empty() {
@@ -185,7 +185,6 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         value.must = value.must.union(given.must);
         value.params = given.params;
         value.containers = given.containers;
-        value.origin = value.origin.or(given.origin);
         value.output |= given.output;
         value.graph = match (value.graph, given.graph) {
             (Graph::Yes, _) | (_, Graph::Yes) => Graph::Yes,

@@ -146,7 +146,6 @@ impl<'a> Walker<'a, '_> {
             output: true,
             may: Bits::one(number),
             must: Bits::one(number),
-            origin: Some(range),
             ..Value::default()
         }
     }
@@ -243,7 +242,6 @@ impl<'a> Walker<'a, '_> {
         let mut kept = value.clone();
         (kept.may, kept.must) = (Bits::default(), Bits::default());
         (kept.params, kept.containers) = (Bits::default(), Bits::default());
-        kept.origin = None;
         self.notes.learn_attribute(class, name, kept);
     }
 
