@@ -239,7 +239,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// The value of a bare name.
-    pub(crate) fn read_name(&mut self, name: &str) -> Value {
+    pub(crate) fn read_name(&mut self, name: &'a str) -> Value {
         if let Some(binding) = self.names.lookup(name) {
             let mut value = binding.value.clone();
             if let Some(number) = binding.container {
@@ -367,7 +367,7 @@ impl<'a> Walker<'a, '_> {
         if !is_property {
             return Value::of_kind(Kind::Function(id));
         }
-        let returns = self.notes.summary(id).and_then(|s| s.returns.clone());
+        let returns = self.summary_of(id).and_then(|s| s.returns.clone());
         let mut value = returns.unwrap_or_default();
         (value.may, value.must) = (Bits::default(), Bits::default());
         (value.params, value.containers) = (Bits::default(), Bits::default());

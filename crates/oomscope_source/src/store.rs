@@ -70,7 +70,10 @@ impl<'a> Walker<'a, '_> {
             && parts.iter().any(|part| dotted(part).as_deref() == Some(&*path))
         {
             let new = self.evaluate(value_expr);
-            for part in parts.iter().filter(|part| dotted(part).as_deref() != Some(&*path)) {
+            // What NumPy joins is no tensor.
+            let is_tensor = !matches!(new.kind, Kind::Plain);
+            let others = parts.iter().filter(|part| dotted(part).as_deref() != Some(&*path));
+            for part in others.filter(|_| is_tensor) {
                 let value = self.evaluate_quietly(part);
                 self.record_store(StoreKind::Cat, target, part, &value, range);
             }

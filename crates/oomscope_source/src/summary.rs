@@ -25,7 +25,7 @@ impl<'a> Walker<'a, '_> {
         if !self.is_fleeting(call) {
             self.record_kept(id, arguments, offset);
         }
-        let Some(summary) = self.notes.summary(id) else {
+        let Some(summary) = self.summary_of(id) else {
             let mut value = combine(arguments.iter().map(|(_, v)| v));
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
             return value;
@@ -133,7 +133,7 @@ impl<'a> Walker<'a, '_> {
         if id == self.id || self.summary.keeps.len() > 64 {
             return;
         }
-        let Some(callee) = self.notes.summary(id) else { return };
+        let Some(callee) = self.summary_of(id) else { return };
         let mut new: Vec<Kept> = Vec::new();
         for kept in &callee.keeps {
             let Some(number) = kept.parameter.checked_sub(offset) else { continue };

@@ -174,7 +174,7 @@ impl<'a> Walker<'a, '_> {
         fresh.containers = fresh.containers.union(inputs.containers);
         let mut result = fresh.clone();
         if let Some(id) = class.and_then(|class| self.index.method(class, "forward"))
-            && let Some(returns) = self.notes.summary(id).and_then(|s| s.returns.clone())
+            && let Some(returns) = self.summary_of(id).and_then(|s| s.returns.clone())
         {
             result = shaped(&returns, &fresh, 0);
         }

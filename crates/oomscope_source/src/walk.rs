@@ -1,5 +1,7 @@
 //! The state of the walk over one function, and what it knows of the rest of the project.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
@@ -15,11 +17,14 @@ use crate::value::{Bits, Graph, Kind, Value};
 /// Deeper expressions than this are unknown values.
 pub(crate) const DEEPEST_EXPRESSION: usize = 160;
 
+/// Walks start inside expressions that are not deeper than this.
+const SHALLOW_EXPRESSION: usize = 24;
+
 /// The walk over one function.
 pub(crate) struct Walker<'a, 'p> {
     pub(crate) index: &'p Index<'a>,
     /// What is known of the rest of the project, and what this walk adds.
-    pub(crate) notes: Notes<'p>,
+    pub(crate) notes: Notes<'a, 'p>,
     pub(crate) id: FunctionId,
     pub(crate) file: FileId,
     pub(crate) class: Option<ClassId>,
@@ -38,9 +43,9 @@ pub(crate) struct Walker<'a, 'p> {
 /// Walks one function and returns what it found, and what it read of others.
 pub(crate) fn walk_function<'a>(
     index: &Index<'a>,
-    notes: Notes<'_>,
+    notes: Notes<'a, '_>,
     id: FunctionId,
-) -> (Facts<'a>, Reads) {
+) -> (Facts<'a>, Reads<'a>) {
     let Some(function) = index.function(id) else { return Default::default() };
     let mode = notes.mode();
     let mut walker = Walker {
@@ -112,7 +117,7 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn finish(mut self) -> (Facts<'a>, Reads) {
+    fn finish(mut self) -> (Facts<'a>, Reads<'a>) {
         self.facts.consumed_at_end = self.names.consumed;
         self.facts.settle_consumption();
         if !self.facts.detached.is_empty() {
@@ -182,6 +187,12 @@ impl<'a> Walker<'a, '_> {
         });
     }
 
+    /// The summary of a function. One that still waits is walked now: who calls it need not be
+    /// walked again.
+    pub(crate) fn summary_of(&mut self, id: FunctionId) -> Option<Arc<Summary>> {
+        self.notes.summary(self.index, id, self.depth < SHALLOW_EXPRESSION)
+    }
+
     pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {
         for number in which.iter() {
             if let Some(container) = self.facts.containers.get_mut(number) {
@@ -210,18 +221,12 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Looks a name up in the functions and the module around this one.
-    pub(crate) fn outer_value(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn outer_value(&mut self, name: &'a str) -> Option<Value> {
         let mut at = self.index.function(self.id)?.parent;
         for _ in 0..32 {
             let id = at?;
             let parent = self.index.function(id)?.parent;
             if let Some(value) = self.notes.outer(id, name) {
-                let mut value = value.clone();
-                (value.may, value.must) = (Bits::default(), Bits::default());
-                (value.params, value.containers) = (Bits::default(), Bits::default());
-                if value.graph == Graph::Yes {
-                    value.graph = Graph::Maybe;
-                }
                 return Some(value);
             }
             at = parent;
@@ -242,6 +247,7 @@ impl<'a> Walker<'a, '_> {
         let mut kept = value.clone();
         (kept.may, kept.must) = (Bits::default(), Bits::default());
         (kept.params, kept.containers) = (Bits::default(), Bits::default());
+        kept.latent = Bits::default();
         self.notes.learn_attribute(class, name, kept);
     }
 
