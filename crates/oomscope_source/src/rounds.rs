@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use compact_str::CompactString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Wanted;
@@ -19,11 +18,11 @@ use crate::walk::walk_function;
 type Tick = u32;
 
 /// What walks learnt of functions and classes.
-pub(crate) struct Learnt {
-    summaries: FxHashMap<FunctionId, (Arc<Summary>, Tick)>,
-    attributes: FxHashMap<(ClassId, CompactString), (Value, Tick)>,
+pub(crate) struct Learnt<'a> {
+    summaries: FxHashMap<FunctionId, (Arc<Summary<'a>>, Tick)>,
+    attributes: FxHashMap<(ClassId, &'a str), (Value, Tick)>,
     /// Final names of functions that hold functions, and of modules.
-    outer: FxHashMap<FunctionId, FxHashMap<CompactString, (Value, Tick)>>,
+    outer: FxHashMap<FunctionId, FxHashMap<&'a str, (Value, Tick)>>,
     /// Grad mode in which a function runs, by its decorators and callers.
     modes: FxHashMap<FunctionId, Mode>,
     /// Functions that hold functions.
@@ -35,7 +34,7 @@ pub(crate) struct Learnt {
 #[derive(Default)]
 pub(crate) struct Reads<'a> {
     summaries: Vec<(FunctionId, Tick)>,
-    attributes: Vec<((ClassId, CompactString), Tick)>,
+    attributes: Vec<((ClassId, &'a str), Tick)>,
     /// Names of functions around this one that it found.
     outer: Vec<(FunctionId, &'a str, Tick)>,
 }
@@ -74,7 +73,7 @@ impl<'a> Notes<'a, '_> {
         index: &Index<'a>,
         id: FunctionId,
         may_walk: bool,
-    ) -> Option<Arc<Summary>> {
+    ) -> Option<Arc<Summary<'a>>> {
         if may_walk && self.rounds.under_way < DEEPEST_WALK && self.rounds.is_ready(index, id) {
             self.rounds.walk_one(index, id);
         }
@@ -86,8 +85,8 @@ impl<'a> Notes<'a, '_> {
     }
 
     /// What a class keeps under an attribute.
-    pub(crate) fn attribute(&mut self, class: ClassId, name: &str) -> Option<Value> {
-        let key = (class, CompactString::from(name));
+    pub(crate) fn attribute(&mut self, class: ClassId, name: &'a str) -> Option<Value> {
+        let key = (class, name);
         let Learnt { attributes, now, .. } = &self.rounds.learnt;
         let value = attributes.get(&key).map(|(value, _)| value.clone());
         self.reads.attributes.push((key, *now));
@@ -103,9 +102,9 @@ impl<'a> Notes<'a, '_> {
     }
 
     /// Remembers what a class keeps under an attribute, beside what is known of it.
-    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &str, value: Value) {
+    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &'a str, value: Value) {
         let Learnt { attributes, now, .. } = &mut self.rounds.learnt;
-        let key = (class, CompactString::from(name));
+        let key = (class, name);
         match attributes.get_mut(&key) {
             Some((kept, at)) => {
                 let joined = join(kept, &value);
@@ -120,7 +119,7 @@ impl<'a> Notes<'a, '_> {
     }
 
     /// Ends a walk: what others may read of it.
-    pub(crate) fn finish(self, summary: Summary, names: Names) -> Reads<'a> {
+    pub(crate) fn finish(self, summary: Summary<'a>, names: Names<'a>) -> Reads<'a> {
         let Learnt { summaries, outer, parents, now, .. } = &mut self.rounds.learnt;
         if summaries.get(&self.id).is_none_or(|(known, _)| **known != summary) {
             summaries.insert(self.id, (Arc::new(summary), *now));
@@ -129,7 +128,7 @@ impl<'a> Notes<'a, '_> {
             let known = outer.entry(self.id).or_default();
             for (name, binding) in names {
                 let value = from_outside(binding.value);
-                if known.get(&name).is_none_or(|(known, _)| *known != value) {
+                if known.get(name).is_none_or(|(known, _)| *known != value) {
                     known.insert(name, (value, *now));
                 }
             }
@@ -156,7 +155,7 @@ const DEEPEST_WALK: usize = 4;
 
 /// All walks.
 pub(crate) struct Rounds<'a> {
-    learnt: Learnt,
+    learnt: Learnt<'a>,
     /// Every function after those of the files that its own file imports.
     order: Vec<FunctionId>,
     /// By the functions' numbers.
@@ -273,10 +272,10 @@ impl<'a> Rounds<'a> {
 
 /// Facts by function, summaries, grad modes.
 pub(crate) type Outcome<'a> =
-    (Vec<Facts<'a>>, FxHashMap<FunctionId, Arc<Summary>>, FxHashMap<FunctionId, Mode>);
+    (Vec<Facts<'a>>, FxHashMap<FunctionId, Arc<Summary<'a>>>, FxHashMap<FunctionId, Mode>);
 
 /// Whether something that a walk read has changed since.
-fn is_stale(learnt: &Learnt, id: FunctionId, last: &Walked<'_>) -> bool {
+fn is_stale(learnt: &Learnt<'_>, id: FunctionId, last: &Walked<'_>) -> bool {
     let mode = learnt.modes.get(&id).copied().unwrap_or_default();
     let records = |mode| matches!(mode, Mode::Inherited | Mode::On);
     if mode != last.mode && !(records(mode) && records(last.mode)) {
@@ -285,7 +284,7 @@ fn is_stale(learnt: &Learnt, id: FunctionId, last: &Walked<'_>) -> bool {
     let summary_is_news = |(read, at): &(FunctionId, Tick)| {
         learnt.summaries.get(read).is_some_and(|(_, written)| written > at)
     };
-    let attribute_is_news = |(read, at): &((ClassId, CompactString), Tick)| {
+    let attribute_is_news = |(read, at): &((ClassId, &str), Tick)| {
         learnt.attributes.get(read).is_some_and(|(_, written)| written > at)
     };
     let outer_is_news = |(around, name, at): &(FunctionId, &str, Tick)| {

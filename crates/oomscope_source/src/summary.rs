@@ -15,14 +15,14 @@ impl<'a> Walker<'a, '_> {
         &mut self,
         call: &'a ExprCall,
         id: FunctionId,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let offset = usize::from(
             callee.receiver.is_some() && self.index.function(id).is_some_and(|f| f.class.is_some()),
         );
         let parameter_values = self.match_parameters(call, id, arguments, offset);
-        if !self.is_fleeting(call) {
+        if !callee.fleeting {
             self.record_kept(id, arguments, offset);
         }
         let Some(summary) = self.summary_of(id) else {
@@ -134,7 +134,7 @@ impl<'a> Walker<'a, '_> {
             return;
         }
         let Some(callee) = self.summary_of(id) else { return };
-        let mut new: Vec<Kept> = Vec::new();
+        let mut new: Vec<Kept<'a>> = Vec::new();
         for kept in &callee.keeps {
             let Some(number) = kept.parameter.checked_sub(offset) else { continue };
             let Some((_, value)) = arguments.get(number) else { continue };

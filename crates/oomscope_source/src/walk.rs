@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::environment::{Binding, Environment};
 use crate::facts::{Container, Facts, Mode, Summary};
-use crate::imports::dotted;
+use crate::imports::{last_of_dotted, path_in};
 use crate::index::{ClassId, FileId, FunctionId, Index};
 use crate::rounds::{Notes, Reads};
 use crate::value::{Bits, Graph, Kind, Value};
@@ -28,15 +27,17 @@ pub(crate) struct Walker<'a, 'p> {
     pub(crate) id: FunctionId,
     pub(crate) file: FileId,
     pub(crate) class: Option<ClassId>,
-    pub(crate) names: Environment,
+    pub(crate) names: Environment<'a>,
+    /// The file's text.
+    pub(crate) text: &'a str,
     pub(crate) facts: Facts<'a>,
-    pub(crate) summary: Summary,
+    pub(crate) summary: Summary<'a>,
     pub(crate) mode: Mode,
     pub(crate) in_loop: Option<usize>,
     pub(crate) in_except: Option<usize>,
     pub(crate) depth: usize,
     pub(crate) parameters: Vec<&'a str>,
-    pub(crate) attribute_containers: FxHashMap<CompactString, usize>,
+    pub(crate) attribute_containers: FxHashMap<&'a str, usize>,
     pub(crate) globals: FxHashSet<&'a str>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn walk_function<'a>(
         file: function.file,
         class: function.class,
         names: Environment::default(),
+        text: index.file(function.file).map_or("", |file| &file.text),
         facts: Facts::default(),
         summary: Summary::default(),
         mode,
@@ -76,11 +78,11 @@ impl<'a> Walker<'a, '_> {
         let is_static = function
             .decorators
             .iter()
-            .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
+            .any(|d| last_of_dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
         let is_of_class = function
             .decorators
             .iter()
-            .any(|d| dotted(&d.expression).is_some_and(|name| name == "classmethod"));
+            .any(|d| last_of_dotted(&d.expression).is_some_and(|name| name == "classmethod"));
         for (number, parameter) in function.numbered_parameters().enumerate() {
             let name = parameter.name.as_str();
             self.parameters.push(name);
@@ -103,8 +105,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn apply_annotation(&self, value: &mut Value, annotation: &Expr) {
-        let Some(path) = dotted(annotation) else { return };
-        let last = path.rsplit('.').next().unwrap_or(&path);
+        let Some(last) = last_of_dotted(annotation) else { return };
         match last {
             "int" | "float" | "str" | "bool" | "bytes" | "Path" => *value = Value::plain(),
             "Module" => value.kind = Kind::Module,
@@ -163,7 +164,7 @@ impl<'a> Walker<'a, '_> {
             let own = !around.goes_over.intersection(value.containers).is_empty()
                 || value.containers.iter().any(|container| {
                     let container = self.facts.containers.get(container);
-                    container.is_some_and(|c| around.what.contains(c.name.as_str()))
+                    container.is_some_and(|c| around.what.contains(c.name))
                 });
             (!own).then_some((number, around.range))
         });
@@ -189,11 +190,11 @@ impl<'a> Walker<'a, '_> {
 
     /// The summary of a function. One that still waits is walked now: who calls it need not be
     /// walked again.
-    pub(crate) fn summary_of(&mut self, id: FunctionId) -> Option<Arc<Summary>> {
+    pub(crate) fn summary_of(&mut self, id: FunctionId) -> Option<Arc<Summary<'a>>> {
         self.notes.summary(self.index, id, self.depth < SHALLOW_EXPRESSION)
     }
 
-    pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {
+    pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container<'a>)) {
         for number in which.iter() {
             if let Some(container) = self.facts.containers.get_mut(number) {
                 mark(container);
@@ -201,22 +202,18 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    pub(crate) fn new_container(&mut self, name: &str, made_in: Option<usize>) -> usize {
-        self.facts.containers.push(Container {
-            name: name.to_owned(),
-            made_in,
-            ..Container::default()
-        });
+    pub(crate) fn new_container(&mut self, name: &'a str, made_in: Option<usize>) -> usize {
+        self.facts.containers.push(Container { name, made_in, ..Container::default() });
         self.facts.containers.len() - 1
     }
 
     /// The container number of an attribute path, made on first use.
-    pub(crate) fn attribute_container(&mut self, path: &str) -> usize {
+    pub(crate) fn attribute_container(&mut self, path: &'a str) -> usize {
         if let Some(number) = self.attribute_containers.get(path) {
             return *number;
         }
         let number = self.new_container(path, None);
-        self.attribute_containers.insert(path.into(), number);
+        self.attribute_containers.insert(path, number);
         number
     }
 
@@ -243,7 +240,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Remembers what a class keeps under an attribute.
-    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &str, value: &Value) {
+    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &'a str, value: &Value) {
         let mut kept = value.clone();
         (kept.may, kept.must) = (Bits::default(), Bits::default());
         (kept.params, kept.containers) = (Bits::default(), Bits::default());
@@ -251,8 +248,13 @@ impl<'a> Walker<'a, '_> {
         self.notes.learn_attribute(class, name, kept);
     }
 
-    /// Writes down a finished `range` of text as one line, shortened.
+    /// The source text of a node.
     pub(crate) fn source(&self, node: &impl Ranged) -> &'a str {
-        self.index.file(self.file).map_or("", |file| file.slice(node))
+        self.text.get(node.range().to_std_range()).unwrap_or_default()
+    }
+
+    /// `a.b.c` as it stands in the text.
+    pub(crate) fn path(&self, expr: &Expr) -> Option<&'a str> {
+        path_in(self.text, expr)
     }
 }
