@@ -5,7 +5,7 @@ use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::Ranged;
 
 use crate::facts::{Call, Mode};
-use crate::imports::{dotted, root_of_dotted};
+use crate::imports::{last_of_dotted, root_of_dotted};
 use crate::index::FunctionId;
 use crate::search::called_name;
 use crate::torch_api as api;
@@ -16,19 +16,19 @@ use crate::walk::Walker;
 const MOST_CALLS: usize = 100_000;
 
 /// What is known of the called thing.
-pub(crate) struct Callee {
-    pub(crate) path: Option<String>,
-    /// As written, where it is a dotted name.
-    pub(crate) written: Option<CompactString>,
-    pub(crate) name: CompactString,
+pub(crate) struct Callee<'a> {
+    pub(crate) path: Option<CompactString>,
+    pub(crate) name: &'a str,
     pub(crate) receiver: Option<Value>,
     pub(crate) function: Option<FunctionId>,
     pub(crate) value: Value,
+    /// Whether the receiver lives for one iteration only.
+    pub(crate) fleeting: bool,
 }
 
 impl<'a> Walker<'a, '_> {
     pub(crate) fn evaluate_call(&mut self, call: &'a ExprCall) -> Value {
-        let callee = self.resolve_callee(call);
+        let mut callee = self.resolve_callee(call);
         let count = call.arguments.args.len() + call.arguments.keywords.len();
         let mut arguments: Vec<(&'a Expr, Value)> = Vec::with_capacity(count);
         let keywords = call.arguments.keywords.iter().map(|keyword| &keyword.value);
@@ -36,7 +36,8 @@ impl<'a> Walker<'a, '_> {
             let value = self.evaluate(argument);
             arguments.push((argument, value));
         }
-        let (mode, consumed, fleeting) = (self.mode, self.names.consumed, self.is_fleeting(call));
+        callee.fleeting = self.is_fleeting(call);
+        let (mode, consumed) = (self.mode, self.names.consumed);
         let result = self.called(call, &callee, &arguments);
         if self.facts.calls.len() < MOST_CALLS {
             self.facts.calls.push(Call {
@@ -50,7 +51,7 @@ impl<'a> Walker<'a, '_> {
                 in_loop: self.in_loop,
                 mode,
                 consumed,
-                fleeting,
+                fleeting: callee.fleeting,
                 is_statement: false,
             });
         }
@@ -61,7 +62,7 @@ impl<'a> Walker<'a, '_> {
     fn called(
         &mut self,
         call: &'a ExprCall,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         if let Some(mode) = switched_mode(callee, call) {
@@ -84,12 +85,11 @@ impl<'a> Walker<'a, '_> {
         result
     }
 
-    fn resolve_callee(&mut self, call: &'a ExprCall) -> Callee {
+    fn resolve_callee(&mut self, call: &'a ExprCall) -> Callee<'a> {
         let path = self.index.names(self.file).and_then(|names| names.imports.resolve(&call.func));
-        let written = dotted(&call.func);
         match &*call.func {
             Expr::Attribute(attribute) => {
-                let name = CompactString::from(attribute.attr.as_str());
+                let name = attribute.attr.as_str();
                 if path.as_deref().is_some_and(|p| self.is_module_path(p)) {
                     let (function, class) =
                         path.as_deref().map_or((None, None), |path| self.index.defined_at(path));
@@ -98,32 +98,32 @@ impl<'a> Walker<'a, '_> {
                         (None, Some(class)) => Value::of_kind(Kind::Class(class)),
                         (None, None) => Value::default(),
                     };
-                    return Callee { path, written, name, receiver: None, function, value };
+                    return Callee { path, name, receiver: None, function, value, fleeting: false };
                 }
                 let is_super = matches!(&*attribute.value, Expr::Call(inner)
                     if matches!(&*inner.func, Expr::Name(n) if n.id.as_str() == "super"));
                 let receiver = self.evaluate(&attribute.value);
                 let mut function = Self::class_of(&receiver)
                     .filter(|_| !is_super)
-                    .and_then(|class| self.index.method(class, &name));
+                    .and_then(|class| self.index.method(class, name));
                 if function.is_none()
                     && path.is_none()
                     && Self::class_of(&receiver).is_none()
                     && !is_super
                 {
-                    function = self.guess_method(&attribute.value, &receiver, &name);
+                    function = self.guess_method(&attribute.value, &receiver, name);
                 }
                 let value = match function {
                     Some(id) => Value::of_kind(Kind::Function(id)),
                     None => Self::class_of(&receiver)
-                        .and_then(|class| self.notes.attribute(class, &name))
+                        .and_then(|class| self.notes.attribute(class, name))
                         .or_else(|| {
-                            let written = written.as_deref()?;
+                            let written = self.path(&call.func)?;
                             self.names.lookup(written).map(|binding| binding.value.clone())
                         })
                         .unwrap_or_default(),
                 };
-                Callee { path, written, name, receiver: Some(receiver), function, value }
+                Callee { path, name, receiver: Some(receiver), function, value, fleeting: false }
             }
             Expr::Name(name) => {
                 let value = self.read_name(name.id.as_str());
@@ -131,19 +131,18 @@ impl<'a> Walker<'a, '_> {
                     Kind::Function(id) => Some(id),
                     _ => None,
                 };
-                let name = CompactString::from(name.id.as_str());
-                Callee { path, written, name, receiver: None, function, value }
+                let name = name.id.as_str();
+                Callee { path, name, receiver: None, function, value, fleeting: false }
             }
             other => {
                 let value = self.evaluate(other);
                 // `self.model["generator"](x)` is named by what it is taken from.
-                let base = match other {
-                    Expr::Subscript(subscript) => dotted(&subscript.value),
+                let name = match other {
+                    Expr::Subscript(subscript) => last_of_dotted(&subscript.value),
                     _ => None,
                 };
-                let name = base.as_deref().and_then(|b| b.rsplit('.').next()).unwrap_or_default();
-                let name = CompactString::from(name);
-                Callee { path, written, name, receiver: None, function: None, value }
+                let name = name.unwrap_or_default();
+                Callee { path, name, receiver: None, function: None, value, fleeting: false }
             }
         }
     }
@@ -227,8 +226,7 @@ impl<'a> Walker<'a, '_> {
                 | "loss"
         );
         if generic {
-            let holder = dotted(receiver)?.to_ascii_lowercase();
-            let last = holder.rsplit('.').next().unwrap_or(&holder);
+            let last = last_of_dotted(receiver)?.to_ascii_lowercase();
             let is_meter = [
                 "meter", "tracker", "metric", "avg", "average", "stats", "history", "logger",
                 "recorder", "monitor", "buffer", "memory", "storage",
@@ -245,10 +243,10 @@ impl<'a> Walker<'a, '_> {
     fn apply(
         &mut self,
         call: &'a ExprCall,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
-        let name = callee.name.as_str();
+        let name = callee.name;
         if let Some(value) = self.apply_training(call, callee, arguments) {
             return value;
         }
@@ -293,7 +291,7 @@ impl<'a> Walker<'a, '_> {
             _ => {}
         }
         if let Some(receiver) = &callee.receiver
-            && let Some(value) = self.apply_method(call, &callee.name, receiver, arguments)
+            && let Some(value) = self.apply_method(call, name, receiver, arguments)
         {
             return value;
         }
@@ -305,7 +303,7 @@ impl<'a> Walker<'a, '_> {
         if callee.path.is_none() || callee.path.as_deref().is_some_and(|p| !p.starts_with("torch"))
         {
             let in_module = self.class.is_some_and(|class| self.index.is_module_class(class));
-            let own = callee.written.as_deref().is_some_and(|w| w.starts_with("self."));
+            let own = call.func.is_attribute_expr() && root_of_dotted(&call.func) == Some("self");
             let known_plain = matches!(callee.value.kind, Kind::Plain);
             if !known_plain
                 && !name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -326,11 +324,11 @@ impl<'a> Walker<'a, '_> {
     pub(crate) fn unknown_result(
         &mut self,
         call: &'a ExprCall,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let mut value = combine(arguments.iter().map(|(_, value)| value));
-        let name = callee.name.as_str();
+        let name = callee.name;
         if name.contains("detach") || name.contains("repackage") {
             return Value { kind: Kind::Unknown, ..value.without_graph() };
         }
@@ -361,15 +359,15 @@ impl<'a> Walker<'a, '_> {
         value
     }
 
-    /// Whether the receiver lives for one iteration only.
-    pub(crate) fn is_fleeting(&self, call: &ExprCall) -> bool {
+    /// Whether the receiver of a call lives for one iteration only.
+    fn is_fleeting(&self, call: &ExprCall) -> bool {
         let Expr::Attribute(attribute) = &*call.func else { return false };
         let Some(root) = root_of_dotted(&attribute.value) else { return true };
         self.in_loop.is_some()
             && self.names.lookup(root).is_some_and(|binding| binding.bound_in == self.in_loop)
     }
 
-    fn is_layer(&mut self, name: &str) -> bool {
+    fn is_layer(&mut self, name: &'a str) -> bool {
         let Some(class) = self.class else { return false };
         self.index.method(class, name).is_none()
             && self
@@ -381,7 +379,7 @@ impl<'a> Walker<'a, '_> {
 
 /// `torch.set_grad_enabled(flag)`: as a statement it switches for the rest, as a `with` item the
 /// block restores it.
-fn switched_mode(callee: &Callee, call: &ExprCall) -> Option<Mode> {
+fn switched_mode(callee: &Callee<'_>, call: &ExprCall) -> Option<Mode> {
     if callee.name != "set_grad_enabled" {
         return None;
     }
@@ -399,9 +397,8 @@ fn names_the_host(argument: &Expr) -> bool {
 /// `encoder.forward_pass(x)`.
 fn is_forward_of_network(call: &ExprCall, name: &str) -> bool {
     let Expr::Attribute(attribute) = &*call.func else { return false };
-    let holder = dotted(&attribute.value).unwrap_or_default();
     name.starts_with("forward")
-        && api::names_a_network(holder.rsplit('.').next().unwrap_or_default())
+        && last_of_dotted(&attribute.value).is_some_and(api::names_a_network)
 }
 
 fn apply_builtin(name: &str, arguments: &[(&Expr, Value)]) -> Option<Value> {

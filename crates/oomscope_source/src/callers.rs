@@ -62,7 +62,7 @@ pub(crate) fn declared_mode(index: &Index<'_>, id: FunctionId) -> Option<Mode> {
         };
         let Some(path) = dotted(expr) else { continue };
         let imports = &index.names(function.file)?.imports;
-        let path = imports.resolve(expr).unwrap_or_else(|| path.into());
+        let path = imports.resolve(expr).unwrap_or(path);
         if torch_api::switches_grad_off(&path) {
             return Some(Mode::Off);
         }

@@ -1,6 +1,5 @@
 //! Names and their values along one path, with a journal so that branches cost what they change.
 
-use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 
 use crate::value::{Bits, Value, join};
@@ -17,9 +16,9 @@ pub(crate) struct Binding {
 
 /// Values by dotted name (`x`, `self.x`).
 #[derive(Debug, Default)]
-pub(crate) struct Environment {
-    names: FxHashMap<CompactString, Binding>,
-    journal: Vec<(CompactString, Option<Binding>)>,
+pub(crate) struct Environment<'a> {
+    names: Names<'a>,
+    journal: Vec<(&'a str, Option<Binding>)>,
     /// Branches that are open: outside of them nothing is ever taken back.
     open: usize,
     /// Graphs whose backward has run on this path, and was not told to retain them.
@@ -29,8 +28,8 @@ pub(crate) struct Environment {
 }
 
 /// What one branch changed.
-pub(crate) struct Branch {
-    changed: FxHashMap<CompactString, Option<Binding>>,
+pub(crate) struct Branch<'a> {
+    changed: FxHashMap<&'a str, Option<Binding>>,
     consumed: Bits,
     ended: bool,
 }
@@ -50,19 +49,16 @@ impl Mark {
     }
 }
 
-impl Environment {
+impl<'a> Environment<'a> {
     pub(crate) fn lookup(&self, name: &str) -> Option<&Binding> {
         self.names.get(name)
     }
 
-    pub(crate) fn bind(&mut self, name: &str, binding: Binding) {
-        let name = CompactString::from(name);
-        if self.open == 0 {
-            self.names.insert(name, binding);
-            return;
+    pub(crate) fn bind(&mut self, name: &'a str, binding: Binding) {
+        let old = self.names.insert(name, binding);
+        if self.open > 0 {
+            self.journal.push((name, old));
         }
-        let old = self.names.insert(name.clone(), binding);
-        self.journal.push((name, old));
     }
 
     /// Starts branches, where so many graphs have been made.
@@ -72,13 +68,13 @@ impl Environment {
     }
 
     /// Takes back what happened since the mark and hands it over as a branch.
-    pub(crate) fn take_branch(&mut self, mark: &Mark) -> Branch {
+    pub(crate) fn take_branch(&mut self, mark: &Mark) -> Branch<'a> {
         let mut changed = FxHashMap::default();
         while self.journal.len() > mark.journal {
             let Some((name, old)) = self.journal.pop() else { break };
             let now = match old {
-                Some(old) => self.names.insert(name.clone(), old),
-                None => self.names.remove(&name),
+                Some(old) => self.names.insert(name, old),
+                None => self.names.remove(name),
             };
             changed.entry(name).or_insert(now);
         }
@@ -89,9 +85,9 @@ impl Environment {
     }
 
     /// Goes on after branches that started at the same mark. Branches that ended do not count.
-    pub(crate) fn join_branches(&mut self, mark: &Mark, branches: Vec<Branch>) {
+    pub(crate) fn join_branches(&mut self, mark: &Mark, branches: Vec<Branch<'a>>) {
         self.open = self.open.saturating_sub(1);
-        let alive: Vec<Branch> = branches.into_iter().filter(|branch| !branch.ended).collect();
+        let alive: Vec<Branch<'a>> = branches.into_iter().filter(|branch| !branch.ended).collect();
         let Some(first) = alive.first() else {
             self.ended = true;
             return;
@@ -100,7 +96,8 @@ impl Environment {
             alive.iter().fold(first.consumed, |all, branch| all.intersection(branch.consumed));
         let somewhere = alive.iter().fold(first.consumed, |all, branch| all.union(branch.consumed));
         self.consumed = everywhere.union(somewhere.intersection(mark.made_since()));
-        let mut names: Vec<&CompactString> = alive.iter().flat_map(|b| b.changed.keys()).collect();
+        let mut names: Vec<&'a str> =
+            alive.iter().flat_map(|b| b.changed.keys().copied()).collect();
         names.sort_unstable();
         names.dedup();
         let mut joined = Vec::with_capacity(names.len());
@@ -120,16 +117,16 @@ impl Environment {
                 });
             }
             if let Some(binding) = result {
-                joined.push((name.clone(), binding));
+                joined.push((name, binding));
             }
         }
         for (name, binding) in joined {
-            self.bind(&name, binding);
+            self.bind(name, binding);
         }
     }
 
     /// What a finished scope leaves to the functions inside it.
-    pub(crate) fn into_names(self) -> Names {
+    pub(crate) fn into_names(self) -> Names<'a> {
         self.names
     }
 }
@@ -144,4 +141,4 @@ fn join_paths(left: &Value, right: &Value, mark: &Mark) -> Value {
 }
 
 /// Names with what they hold.
-pub(crate) type Names = FxHashMap<CompactString, Binding>;
+pub(crate) type Names<'a> = FxHashMap<&'a str, Binding>;

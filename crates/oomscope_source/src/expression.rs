@@ -4,8 +4,7 @@ use ruff_python_ast::{Comprehension, Expr, InterpolatedStringElement, Number};
 use ruff_text_size::Ranged;
 
 use crate::facts::{DictLiteral, Mode};
-use crate::grad_mode::tensor_test;
-use crate::imports::dotted;
+use crate::imports::last_of_dotted;
 use crate::value::{Bits, Graph, Kind, Value, combine, join};
 use crate::walk::{DEEPEST_EXPRESSION, Walker};
 
@@ -96,10 +95,10 @@ impl<'a> Walker<'a, '_> {
                 let body = self.evaluate(&choice.body);
                 let orelse = self.evaluate(&choice.orelse);
                 // `x.item() if torch.is_tensor(x) else x`: the `x` at the end is a number.
-                let tested = tensor_test(&choice.test);
+                let tested = self.tensor_test(&choice.test);
                 let is_plain = |expr: &Expr, of_tensor: bool| {
                     let tested = tested.as_ref().filter(|(_, tensor)| *tensor == of_tensor);
-                    tested.is_some_and(|(name, _)| dotted(expr).is_some_and(|e| e == *name))
+                    tested.is_some_and(|(name, _)| self.path(expr) == Some(*name))
                 };
                 match (is_plain(&choice.body, false), is_plain(&choice.orelse, true)) {
                     (true, _) => orelse,
@@ -239,7 +238,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// The value of a bare name.
-    pub(crate) fn read_name(&mut self, name: &str) -> Value {
+    pub(crate) fn read_name(&mut self, name: &'a str) -> Value {
         if let Some(binding) = self.names.lookup(name) {
             let mut value = binding.value.clone();
             if let Some(number) = binding.container {
@@ -277,16 +276,15 @@ impl<'a> Walker<'a, '_> {
         value.params = value.params.union(stored.params);
         value.output |= stored.output;
         value.host |= stored.host;
-        value.origin = value.origin.or(stored.origin);
         value.containers = value.containers.union(Bits::one(number)).union(stored.containers);
         value
     }
 
-    fn read_attribute(&mut self, expr: &'a Expr, base: &'a Expr, name: &str) -> Value {
-        if let Some(path) = dotted(expr) {
-            if let Some(binding) = self.names.lookup(&path) {
+    fn read_attribute(&mut self, expr: &'a Expr, base: &'a Expr, name: &'a str) -> Value {
+        if let Some(path) = self.path(expr) {
+            if let Some(binding) = self.names.lookup(path) {
                 let mut value = binding.value.clone();
-                if let Some(number) = self.attribute_containers.get(&path).copied() {
+                if let Some(number) = self.attribute_containers.get(path).copied() {
                     value = self.read_container(number, value);
                 }
                 return value;
@@ -300,11 +298,10 @@ impl<'a> Walker<'a, '_> {
                         let fresh = self.new_graph(expr.range());
                         (value.may, value.must) = (fresh.may, fresh.must);
                         value.graph = fresh.graph;
-                        value.origin = Some(expr.range());
                     }
-                    let number = self.attribute_container(&path);
+                    let number = self.attribute_container(path);
                     let value_read = self.read_container(number, value);
-                    self.bind(&path, value_read.clone());
+                    self.bind(path, value_read.clone());
                     return value_read;
                 }
                 if let Some(id) = self.index.method(class, name) {
@@ -336,10 +333,10 @@ impl<'a> Walker<'a, '_> {
                 let output = owner.output || name == "output" && path.ends_with(".state.output");
                 return Value { kind: Kind::Unknown, scalar: name == "loss", output, ..owner };
             }
-            if self.index.names(self.file).is_some_and(|n| n.imports.resolve(expr).is_some()) {
+            if self.index.names(self.file).is_some_and(|n| n.imports.resolves(expr)) {
                 return Value::default();
             }
-            let number = self.attribute_container(&path);
+            let number = self.attribute_container(path);
             let value = Value {
                 graph: if owner.graph == Graph::No && owner.output {
                     Graph::No
@@ -364,12 +361,12 @@ impl<'a> Walker<'a, '_> {
         let is_property = self.index.function(id).is_some_and(|f| {
             f.decorators
                 .iter()
-                .any(|d| dotted(&d.expression).is_some_and(|p| p.ends_with("property")))
+                .any(|d| last_of_dotted(&d.expression).is_some_and(|p| p.ends_with("property")))
         });
         if !is_property {
             return Value::of_kind(Kind::Function(id));
         }
-        let returns = self.notes.summary(id).and_then(|s| s.returns.clone());
+        let returns = self.summary_of(id).and_then(|s| s.returns.clone());
         let mut value = returns.unwrap_or_default();
         (value.may, value.must) = (Bits::default(), Bits::default());
         (value.params, value.containers) = (Bits::default(), Bits::default());

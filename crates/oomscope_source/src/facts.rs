@@ -1,5 +1,6 @@
 //! What the walk over one function found; the rules read this and nothing else.
 
+use compact_str::CompactString;
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap;
@@ -65,9 +66,9 @@ pub(crate) struct Store<'a> {
     pub(crate) kind: StoreKind,
     pub(crate) owner: Owner,
     /// The container as written: `self.history`, `losses`.
-    pub(crate) target: String,
+    pub(crate) target: &'a str,
     /// Its last name: `history`.
-    pub(crate) target_name: String,
+    pub(crate) target_name: &'a str,
     pub(crate) container: Option<usize>,
     pub(crate) value: Value,
     pub(crate) pieces: Vec<Piece<'a>>,
@@ -102,7 +103,7 @@ pub(crate) struct Call<'a> {
     /// The last name of what is called, empty where it has none.
     pub(crate) name: &'a str,
     /// Dotted path through imports, `torch.load`.
-    pub(crate) path: Option<String>,
+    pub(crate) path: Option<CompactString>,
     /// The function of the given files that it runs.
     pub(crate) callee: Option<FunctionId>,
     /// The class of the receiver, for methods.
@@ -144,7 +145,7 @@ pub(crate) struct Backward<'a> {
 
 /// A loop.
 #[derive(Clone, Debug)]
-pub(crate) struct Loop {
+pub(crate) struct Loop<'a> {
     pub(crate) range: TextRange,
     pub(crate) parent: Option<usize>,
     /// Goes over a data set, steps or epochs, by what it iterates.
@@ -152,7 +153,7 @@ pub(crate) struct Loop {
     /// Goes on until something ends it.
     pub(crate) endless: bool,
     /// What it iterates, as written.
-    pub(crate) what: String,
+    pub(crate) what: &'a str,
     /// Whether a backward runs inside.
     pub(crate) has_backward: bool,
     /// Containers whose elements it goes over.
@@ -162,8 +163,8 @@ pub(crate) struct Loop {
 /// A list, dict, or accumulator.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
-pub(crate) struct Container {
-    pub(crate) name: String,
+pub(crate) struct Container<'a> {
+    pub(crate) name: &'a str,
     /// Made in this loop.
     pub(crate) made_in: Option<usize>,
     /// Reaches a backward with its graph.
@@ -223,8 +224,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) calls: Vec<Call<'a>>,
     pub(crate) model_calls: Vec<ModelCall>,
     pub(crate) backwards: Vec<Backward<'a>>,
-    pub(crate) loops: Vec<Loop>,
-    pub(crate) containers: Vec<Container>,
+    pub(crate) loops: Vec<Loop<'a>>,
+    pub(crate) containers: Vec<Container<'a>>,
     pub(crate) excepts: Vec<ExceptBlock<'a>>,
     pub(crate) assignments: Vec<Assignment<'a>>,
     pub(crate) tensor_keys: Vec<TensorKey<'a>>,
@@ -237,7 +238,7 @@ pub(crate) struct Facts<'a> {
     /// Containers whose elements are read as tensors: `torch.stack(kept)`, `kept[-1].item()`.
     pub(crate) read_as_tensors: Bits,
     /// Last names of containers that are made anew or lose elements.
-    pub(crate) emptied: Vec<String>,
+    pub(crate) emptied: Vec<&'a str>,
     /// Origins by graph number.
     pub(crate) graphs: Vec<TextRange>,
     /// Graphs consumed when the function ends.
@@ -263,7 +264,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) wants_grad: bool,
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
     /// Finds [`Facts::read_as_tensors`] from the calls.
     pub(crate) fn find_tensor_reads(&mut self) {
         for call in &self.calls {
@@ -328,7 +329,7 @@ impl Facts<'_> {
     pub(crate) fn loops_around(
         &self,
         inner: Option<usize>,
-    ) -> impl Iterator<Item = (usize, &Loop)> {
+    ) -> impl Iterator<Item = (usize, &Loop<'a>)> {
         std::iter::successors(inner, |number| self.loops.get(*number).and_then(|l| l.parent))
             .filter_map(|number| self.loops.get(number).map(|l| (number, l)))
     }
@@ -345,13 +346,13 @@ fn network_method(call: &ExprCall) -> Option<String> {
 /// What callers need to know of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of an analysis")]
-pub(crate) struct Summary {
+pub(crate) struct Summary<'a> {
     /// What it returns, in the terms of its own parameters and graphs.
     pub(crate) returns: Option<Value>,
     /// Whether a backward has freed every graph that it returns.
     pub(crate) returns_freed: bool,
     /// Parameters that it keeps, with the line's range and what keeps them.
-    pub(crate) keeps: Vec<Kept>,
+    pub(crate) keeps: Vec<Kept<'a>>,
     /// Parameters whose backward it runs.
     pub(crate) backward_of: Bits,
     pub(crate) runs_backward: bool,
@@ -361,13 +362,13 @@ pub(crate) struct Summary {
 
 /// A parameter is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct Kept<'a> {
     /// Number of the parameter, `self` included.
     pub(crate) parameter: usize,
     pub(crate) kind: StoreKind,
     /// `self.sum`
-    pub(crate) target: String,
-    pub(crate) target_name: String,
+    pub(crate) target: &'a str,
+    pub(crate) target_name: &'a str,
     pub(crate) range: TextRange,
     /// The function whose line it is.
     pub(crate) by: FunctionId,

@@ -1,16 +1,15 @@
 //! What a context manager switches, and what a test says of a value.
 
-use compact_str::CompactString;
 use ruff_python_ast::{Expr, Stmt, UnaryOp};
 
 use crate::facts::Mode;
-use crate::imports::{dotted, last_part};
+use crate::imports::{last_of_dotted, last_part};
 use crate::index::for_each_block;
 use crate::search::{called_name, yields};
 use crate::torch_api;
 use crate::walk::Walker;
 
-impl Walker<'_, '_> {
+impl<'a> Walker<'a, '_> {
     /// The mode that a `with` item or a statement switches to.
     pub(crate) fn grad_mode_of(&self, expr: &Expr) -> Option<Mode> {
         let (callee, arguments) = match expr {
@@ -22,10 +21,9 @@ impl Walker<'_, '_> {
         if let Expr::If(_) = callee {
             return Some(Mode::Unknown);
         }
-        let path = dotted(callee)?;
-        let last = path.rsplit('.').next().unwrap_or(&path);
+        let last = last_of_dotted(callee)?;
         let resolved = self.index.names(self.file)?.imports.resolve(callee);
-        let last = resolved.as_deref().and_then(|p| p.rsplit('.').next()).unwrap_or(last);
+        let last = resolved.as_deref().map_or(last, last_part);
         let flag = arguments.and_then(|a| a.args.first());
         match last {
             "no_grad" | "inference_mode" => match flag {
@@ -51,30 +49,28 @@ impl Walker<'_, '_> {
             }
         }
     }
-}
 
-/// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
-/// whether the body sees a tensor.
-pub(crate) fn tensor_test(test: &Expr) -> Option<(CompactString, bool)> {
-    match test {
-        Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
-            tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
+    /// `isinstance(x, torch.Tensor)`, `torch.is_tensor(x)`, `hasattr(x, "item")` as the name and
+    /// whether the body sees a tensor.
+    pub(crate) fn tensor_test(&self, test: &Expr) -> Option<(&'a str, bool)> {
+        match test {
+            Expr::UnaryOp(op) if matches!(op.op, UnaryOp::Not) => {
+                self.tensor_test(&op.operand).map(|(name, is_tensor)| (name, !is_tensor))
+            }
+            Expr::Call(call) => {
+                let (first, second) = (call.arguments.args.first()?, call.arguments.args.get(1));
+                let says_tensor = match (called_name(call), second) {
+                    ("is_tensor", None) => true,
+                    ("isinstance", Some(kind)) => last_of_dotted(kind) == Some("Tensor"),
+                    ("hasattr", Some(Expr::StringLiteral(text))) => {
+                        matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")
+                    }
+                    _ => false,
+                };
+                says_tensor.then(|| self.path(first)).flatten().map(|name| (name, true))
+            }
+            _ => None,
         }
-        Expr::Call(call) => {
-            let (first, second) = (call.arguments.args.first()?, call.arguments.args.get(1));
-            let says_tensor = match (called_name(call), second) {
-                ("is_tensor", None) => true,
-                ("isinstance", Some(kind)) => {
-                    dotted(kind).is_some_and(|path| last_part(&path) == "Tensor")
-                }
-                ("hasattr", Some(Expr::StringLiteral(text))) => {
-                    matches!(text.value.to_str(), "item" | "detach" | "cpu" | "grad_fn")
-                }
-                _ => false,
-            };
-            says_tensor.then(|| dotted(first)).flatten().map(|name| (name, true))
-        }
-        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the names of a file stand for: `import torch as t`, `from torch import no_grad`.
 
-use compact_str::{CompactString, ToCompactString};
+use compact_str::CompactString;
 use ruff_python_ast::visitor::{Visitor, walk_stmt};
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::Ranged;
@@ -100,9 +100,20 @@ impl Imports {
 
     /// `F.cross_entropy` as `torch.nn.functional.cross_entropy`, where `F` is an import.
     /// Usual short forms of PyTorch are understood in files that import with a star.
-    pub(crate) fn resolve(&self, expr: &Expr) -> Option<String> {
-        let root = root_of_dotted(expr)?;
-        let start = match self.path_of(root) {
+    pub(crate) fn resolve(&self, expr: &Expr) -> Option<CompactString> {
+        let mut path = CompactString::from(self.meaning(root_of_dotted(expr)?)?);
+        push_attributes(&mut path, expr);
+        Some(path)
+    }
+
+    /// Whether [`Imports::resolve`] has a path for an expression.
+    pub(crate) fn resolves(&self, expr: &Expr) -> bool {
+        root_of_dotted(expr).is_some_and(|root| self.meaning(root).is_some())
+    }
+
+    /// What a name that a path starts with stands for.
+    fn meaning(&self, root: &str) -> Option<&str> {
+        Some(match self.path_of(root) {
             Some("torch.nn.modules") => "torch.nn",
             Some(path) => path,
             None if self.stars.is_empty() => return None,
@@ -112,15 +123,11 @@ impl Imports {
                 "F" => "torch.nn.functional",
                 _ => return None,
             },
-        };
-        let mut path = String::with_capacity(start.len() + expr.range().len().to_usize());
-        path.push_str(start);
-        push_attributes(&mut path, expr);
-        Some(path)
+        })
     }
 }
 
-fn push_attributes(path: &mut String, expr: &Expr) {
+fn push_attributes(path: &mut CompactString, expr: &Expr) {
     if let Expr::Attribute(attribute) = expr {
         push_attributes(path, &attribute.value);
         path.push('.');
@@ -130,16 +137,22 @@ fn push_attributes(path: &mut String, expr: &Expr) {
 
 /// `a.b.c` as text, where the expression is names and attributes only.
 pub(crate) fn dotted(expr: &Expr) -> Option<CompactString> {
-    match expr {
-        Expr::Name(name) => Some(name.id.as_str().to_compact_string()),
-        Expr::Attribute(attribute) => {
-            let mut path = dotted(&attribute.value)?;
-            path.push('.');
-            path.push_str(attribute.attr.as_str());
-            Some(path)
-        }
-        _ => None,
+    let mut path = CompactString::from(root_of_dotted(expr)?);
+    push_attributes(&mut path, expr);
+    Some(path)
+}
+
+/// `a.b.c` as it stands in the text, where the expression is names and attributes only, and no
+/// white space parts them.
+pub(crate) fn path_in<'t>(text: &'t str, expr: &Expr) -> Option<&'t str> {
+    let (mut root, mut length) = (expr, 0);
+    while let Expr::Attribute(attribute) = root {
+        length += 1 + attribute.attr.as_str().len();
+        root = &attribute.value;
     }
+    let length = length + root.as_name_expr()?.id.as_str().len();
+    let range = expr.range().to_std_range();
+    if range.len() == length { text.get(range) } else { None }
 }
 
 /// The name that a dotted path starts with, where the expression is names and attributes only.

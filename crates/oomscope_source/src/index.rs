@@ -577,7 +577,7 @@ fn base_path(imports: &Imports, base: &Expr) -> Option<String> {
         Expr::Subscript(subscript) => &*subscript.value,
         other => other,
     };
-    imports.resolve(base).or_else(|| crate::imports::dotted(base).map(Into::into))
+    imports.resolve(base).or_else(|| crate::imports::dotted(base)).map(Into::into)
 }
 
 fn after_white_space(text: &str, from: ruff_text_size::TextSize) -> ruff_text_size::TextSize {

@@ -57,6 +57,41 @@ const CONTINUES_WORD: [bool; 256] = {
     continues
 };
 
+/// Too short to hold what is absurd, however dense.
+const SHORT_LINE: usize = 64;
+
+/// What a byte adds to the open brackets of a flat line; none ends the search for one.
+const FLAT: [Option<i8>; 256] = {
+    let mut flat = [Some(0); 256];
+    let mut byte = 0;
+    while byte < 256 {
+        flat[byte] = match byte as u8 {
+            b'(' | b'[' | b'{' => Some(1),
+            b')' | b']' | b'}' => Some(-1),
+            b'"' | b'\'' | b'#' | b'\\' | b'\n' => None,
+            _ => Some(0),
+        };
+        byte += 1;
+    }
+    flat
+};
+
+/// The length of the line, its end included, where the text starts with a short one that is a
+/// whole statement without strings and comments.
+fn flat_line(text: &[u8]) -> Option<usize> {
+    let mut open = 0i8;
+    for (length, byte) in text.iter().take(SHORT_LINE).enumerate() {
+        match FLAT[usize::from(*byte)] {
+            Some(more) => open += more,
+            None => return (*byte == b'\n' && open == 0).then_some(length + 1),
+        }
+        if open < 0 {
+            return None;
+        }
+    }
+    None
+}
+
 /// The 1-based line at which the nesting becomes absurd, if it does.
 pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -67,12 +102,19 @@ pub(crate) fn absurd_nesting(text: &str) -> Option<usize> {
         if line_start {
             line_start = false;
             if scan.brackets == 0 {
-                let indent = bytes.get(at..).map_or(0, |rest| {
-                    rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
-                });
-                let blank = matches!(bytes.get(at + indent), None | Some(b'\n' | b'\r' | b'#'));
+                let rest = bytes.get(at..).unwrap_or_default();
+                let indent = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+                let blank = matches!(rest.get(indent), None | Some(b'\n' | b'\r' | b'#'));
                 if !blank {
                     scan.statement(indent);
+                    if let Some(length) = flat_line(rest.get(indent..).unwrap_or_default()) {
+                        at += indent + length;
+                        line_start = true;
+                        if scan.is_absurd() {
+                            break;
+                        }
+                        continue;
+                    }
                 }
                 at += indent;
                 continue;

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::Wanted;
 use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
 use crate::facts::{Container, Facts, Mode, Summary};
-use crate::imports::{dotted, last_part};
+use crate::imports::{last_of_dotted, last_part};
 use crate::index::{FileId, Function, FunctionId, Index, index};
 use crate::parse::Parsed;
 use crate::rounds::Rounds;
@@ -25,23 +25,23 @@ pub(crate) struct Project<'a> {
     pub(crate) facts: Vec<Facts<'a>>,
     /// All calls by the last name of what they call.
     pub(crate) calls: CallsByName<'a>,
-    pub(crate) summaries: FxHashMap<FunctionId, Arc<Summary>>,
+    pub(crate) summaries: FxHashMap<FunctionId, Arc<Summary<'a>>>,
     pub(crate) modes: FxHashMap<FunctionId, Mode>,
     pub(crate) sites: CallSites,
     pub(crate) repeated: FxHashMap<FunctionId, CallSite>,
     /// Attributes whose values reach a backward, by last name.
-    pub(crate) consumed_attributes: FxHashSet<String>,
+    pub(crate) consumed_attributes: FxHashSet<&'a str>,
     /// Containers whose elements are read as tensors, by last name.
-    pub(crate) read_as_tensors: FxHashSet<String>,
+    pub(crate) read_as_tensors: FxHashSet<&'a str>,
     /// Containers that lose elements or are made anew after their object was made, by last name.
-    pub(crate) emptied: FxHashSet<String>,
+    pub(crate) emptied: FxHashSet<&'a str>,
     /// Attributes with several assignments after their object was made, or detached in place, by
     /// last name.
-    pub(crate) rewritten: FxHashSet<String>,
+    pub(crate) rewritten: FxHashSet<&'a str>,
     /// Attributes with any assignment after their object was made, by last name.
-    pub(crate) reassigned: FxHashSet<String>,
+    pub(crate) reassigned: FxHashSet<&'a str>,
     /// Queues of a fixed length, by last name.
-    pub(crate) bounded: FxHashSet<String>,
+    pub(crate) bounded: FxHashSet<&'a str>,
 }
 
 /// Analyses parsed files; the texts of the result are left empty.
@@ -145,32 +145,35 @@ fn grad_off(project: &Project<'_>, file: FileId) -> Vec<(u32, u32)> {
 }
 
 /// Last names of the containers of all functions that fulfil a condition.
-fn container_names(
-    facts: &[Facts<'_>],
-    condition: impl Fn(&Facts<'_>, usize, &Container) -> bool,
-) -> FxHashSet<String> {
+fn container_names<'a>(
+    facts: &[Facts<'a>],
+    condition: impl Fn(&Facts<'a>, usize, &Container<'a>) -> bool,
+) -> FxHashSet<&'a str> {
     let mut names = FxHashSet::default();
     for facts in facts {
         let containers = facts.containers.iter().enumerate();
         let wanted = containers.filter(|(number, container)| condition(facts, *number, container));
-        names.extend(wanted.map(|(_, container)| last_part(&container.name).to_owned()));
+        names.extend(wanted.map(|(_, container)| last_part(container.name)));
     }
     names
 }
 
-fn emptied(index: &Index<'_>, facts: &[Facts<'_>]) -> FxHashSet<String> {
+fn emptied<'a>(index: &Index<'a>, facts: &[Facts<'a>]) -> FxHashSet<&'a str> {
     index
         .functions
         .iter()
         .zip(facts)
         .filter(|(function, _)| function.name != "__init__")
-        .flat_map(|(_, facts)| facts.emptied.iter().cloned())
+        .flat_map(|(_, facts)| facts.emptied.iter().copied())
         .collect()
 }
 
 /// Attributes that are assigned after their object was made: at all, and more than once.
-fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> (FxHashSet<String>, FxHashSet<String>) {
-    let mut assigned: FxHashSet<String> = FxHashSet::default();
+fn rewritten<'a>(
+    index: &Index<'a>,
+    facts: &[Facts<'a>],
+) -> (FxHashSet<&'a str>, FxHashSet<&'a str>) {
+    let mut assigned: FxHashSet<&'a str> = FxHashSet::default();
     // A function that takes the value and returns nothing, `detach_all(self.state)`, or a method.
     let mut again = container_names(facts, |facts, number, _| {
         number < 63
@@ -190,22 +193,21 @@ fn rewritten(index: &Index<'_>, facts: &[Facts<'_>]) -> (FxHashSet<String>, FxHa
         };
         for target in targets {
             if let Expr::Attribute(attribute) = target
-                && !assigned.insert(attribute.attr.to_string())
+                && !assigned.insert(attribute.attr.as_str())
             {
-                again.insert(attribute.attr.to_string());
+                again.insert(attribute.attr.as_str());
             }
         }
     }
     (assigned, again)
 }
 
-fn bounded(facts: &[Facts<'_>]) -> FxHashSet<String> {
+fn bounded<'a>(facts: &[Facts<'a>]) -> FxHashSet<&'a str> {
     facts
         .iter()
         .flat_map(|facts| &facts.assignments)
         .filter(|assignment| is_bounded_queue(assignment.value))
-        .filter_map(|assignment| dotted(assignment.target))
-        .map(|path| last_part(&path).to_owned())
+        .filter_map(|assignment| last_of_dotted(assignment.target))
         .collect()
 }
 

@@ -5,8 +5,7 @@ use ruff_text_size::Ranged;
 
 use crate::environment::Binding;
 use crate::facts::{Assignment, Carried, ExceptBlock, Loop, Mode};
-use crate::grad_mode::tensor_test;
-use crate::imports::dotted;
+use crate::imports::last_of_dotted;
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value};
@@ -77,11 +76,11 @@ impl<'a> Walker<'a, '_> {
                 self.evaluate(&s.test);
                 let endless = matches!(&*s.test, Expr::BooleanLiteral(b) if b.value)
                     || matches!(&*s.test, Expr::NumberLiteral(_));
-                let what = self.source(&*s.test).to_owned();
+                let what = self.source(&*s.test);
                 self.enter_loop(Loop {
                     range: s.range(),
                     parent: self.in_loop,
-                    over_data: endless || torch_api::names_data(&what),
+                    over_data: endless || torch_api::names_data(what),
                     endless,
                     what,
                     has_backward: false,
@@ -131,8 +130,8 @@ impl<'a> Walker<'a, '_> {
             }
             Stmt::Delete(s) => {
                 for target in &s.targets {
-                    if let Some(path) = dotted(target) {
-                        self.bind(&path, Value::plain());
+                    if let Some(path) = self.path(target) {
+                        self.bind(path, Value::plain());
                     } else if let Expr::Subscript(subscript) = target {
                         self.clear_container(&subscript.value);
                     }
@@ -151,7 +150,7 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    pub(crate) fn bind(&mut self, name: &str, value: Value) {
+    pub(crate) fn bind(&mut self, name: &'a str, value: Value) {
         self.names.bind(name, Binding { value, bound_in: self.in_loop, container: None });
     }
 
@@ -171,7 +170,7 @@ impl<'a> Walker<'a, '_> {
     fn walk_if(&mut self, s: &'a StmtIf) {
         self.evaluate(&s.test);
         let mark = self.names.mark(self.facts.graphs.len());
-        let tested = tensor_test(&s.test);
+        let tested = self.tensor_test(&s.test);
         if let Some((name, false)) = &tested {
             self.bind_plain(name);
         }
@@ -202,13 +201,13 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// A known name holds no tensor on this path.
-    fn bind_plain(&mut self, name: &str) {
+    fn bind_plain(&mut self, name: &'a str) {
         if let Some(binding) = self.names.lookup(name).cloned() {
             self.names.bind(name, Binding { value: Value::plain(), ..binding });
         }
     }
 
-    fn enter_loop(&mut self, new: Loop) {
+    fn enter_loop(&mut self, new: Loop<'a>) {
         self.facts.loops.push(new);
         self.in_loop = Some(self.facts.loops.len() - 1);
     }
@@ -221,9 +220,9 @@ impl<'a> Walker<'a, '_> {
 
     fn walk_for(&mut self, s: &'a StmtFor) {
         let iterable = self.evaluate(&s.iter);
-        let what = self.source(&*s.iter).to_owned();
+        let what = self.source(&*s.iter);
         let target = self.source(&*s.target);
-        let over_data = torch_api::names_data(&what)
+        let over_data = torch_api::names_data(what)
             || matches!(target, "step" | "epoch" | "iteration" | "batch" | "it")
             || target.contains("batch")
             || self.iterates_generator(&s.iter);
@@ -398,20 +397,20 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Binds names of a target without looking at stores: loop variables, `with … as`.
-    pub(crate) fn bind_target(&mut self, target: &Expr, value: Value) {
+    pub(crate) fn bind_target(&mut self, target: &'a Expr, value: Value) {
         match target {
             Expr::Tuple(tuple) => self.bind_elements(&tuple.elts, &value),
             Expr::List(list) => self.bind_elements(&list.elts, &value),
             Expr::Starred(starred) => self.bind_target(&starred.value, value),
             _ => {
-                if let Some(path) = dotted(target) {
-                    self.bind(&path, value);
+                if let Some(path) = self.path(target) {
+                    self.bind(path, value);
                 }
             }
         }
     }
 
-    fn bind_elements(&mut self, elements: &[Expr], value: &Value) {
+    fn bind_elements(&mut self, elements: &'a [Expr], value: &Value) {
         for (number, element) in elements.iter().enumerate() {
             let part = self.unpacked(element, value, number);
             self.bind_target(element, part);
@@ -423,11 +422,11 @@ impl<'a> Walker<'a, '_> {
         if matches!(value.kind, Kind::Tuple(_)) {
             return value.element(Some(number));
         }
-        if let Some(name) = dotted(element) {
-            if torch_api::names_a_number(&name) {
+        if let Some(name) = last_of_dotted(element) {
+            if torch_api::names_a_number(name) {
                 return Value::plain();
             }
-            if torch_api::names_a_record(&name) {
+            if torch_api::names_a_record(name) {
                 return Value { latent: Bits::default(), ..Value::default() };
             }
         }
@@ -441,13 +440,13 @@ impl<'a> Walker<'a, '_> {
         part
     }
 
-    pub(crate) fn rebind(&mut self, target: &Expr, value: Value) {
-        if let Some(path) = dotted(target) {
+    pub(crate) fn rebind(&mut self, target: &'a Expr, value: Value) {
+        if let Some(path) = self.path(target) {
             let (bound_in, container) = self
                 .names
-                .lookup(&path)
+                .lookup(path)
                 .map_or((self.in_loop, None), |binding| (binding.bound_in, binding.container));
-            self.names.bind(&path, Binding { value, bound_in, container });
+            self.names.bind(path, Binding { value, bound_in, container });
         }
     }
 

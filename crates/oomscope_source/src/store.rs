@@ -5,7 +5,7 @@ use ruff_text_size::{Ranged, TextRange};
 
 use crate::environment::Binding;
 use crate::facts::{Kept, Owner, Store, StoreKind, TensorKey};
-use crate::imports::{dotted, last_of_dotted};
+use crate::imports::{last_of_dotted, path_in};
 use crate::search::called_name;
 use crate::torch_api;
 use crate::value::{Bits, Graph, Kind, Value, combine};
@@ -54,10 +54,10 @@ impl<'a> Walker<'a, '_> {
         };
         if let Expr::BinOp(op) = sum
             && matches!(op.op, Operator::Add)
-            && let Some(path) = dotted(target)
-            && let Some(added) = added_to(&path, op)
+            && let Some(path) = self.path(target)
+            && let Some(added) = added_to(self.text, path, op)
         {
-            if mentions(added, &path) {
+            if mentions(self.text, added, path) {
                 return false;
             }
             let value = self.evaluate(added);
@@ -66,11 +66,16 @@ impl<'a> Walker<'a, '_> {
         }
         if let Expr::Call(call) = value_expr
             && let Some(parts) = concatenated(call)
-            && let Some(path) = dotted(target)
-            && parts.iter().any(|part| dotted(part).as_deref() == Some(&*path))
+            && let Some(path) = self.path(target)
+            && parts.iter().any(|part| self.path(part) == Some(path))
         {
             let new = self.evaluate(value_expr);
-            for part in parts.iter().filter(|part| dotted(part).as_deref() != Some(&*path)) {
+            // What NumPy joins is no tensor.
+            let is_tensor = !matches!(new.kind, Kind::Plain);
+            for part in parts.iter().filter(|_| is_tensor) {
+                if self.path(part) == Some(path) {
+                    continue;
+                }
                 let value = self.evaluate_quietly(part);
                 self.record_store(StoreKind::Cat, target, part, &value, range);
             }
@@ -116,7 +121,7 @@ impl<'a> Walker<'a, '_> {
                 self.record_store(kind, &subscript.value, value_expr, value, range);
             }
             Expr::Attribute(attribute) => {
-                let Some(path) = dotted(target) else { return };
+                let Some(path) = self.path(target) else { return };
                 let owner = self.evaluate(&attribute.value);
                 match attribute.attr.as_str() {
                     "grad" => {
@@ -130,12 +135,12 @@ impl<'a> Walker<'a, '_> {
                     _ => {}
                 }
                 let mut learnt = value.clone();
-                if let Some(container) = self.container_for_literal(&path, value_expr, value) {
-                    self.attribute_containers.insert(path.clone(), container);
+                if let Some(container) = self.container_for_literal(path, value_expr, value) {
+                    self.attribute_containers.insert(path, container);
                     if let Some(container) = self.facts.containers.get_mut(container) {
                         container.made_in = None;
                     }
-                    self.facts.emptied.push(attribute.attr.to_string());
+                    self.facts.emptied.push(attribute.attr.as_str());
                     learnt = Value { kind: value.kind.clone(), ..Value::of_kind(Kind::Unknown) };
                 }
                 if let Some(class) = Self::class_of(&owner) {
@@ -144,7 +149,7 @@ impl<'a> Walker<'a, '_> {
                 self.record_store(StoreKind::Attribute, target, value_expr, value, range);
                 let bound =
                     Binding { value: value.clone(), bound_in: self.in_loop, container: None };
-                self.names.bind(&path, bound);
+                self.names.bind(path, bound);
             }
             Expr::Name(_) => {
                 self.record_store(StoreKind::Attribute, target, value_expr, value, range);
@@ -210,7 +215,7 @@ impl<'a> Walker<'a, '_> {
     /// A container number for a name that is bound to an empty or literal container or a number.
     pub(crate) fn container_for_literal(
         &mut self,
-        name: &str,
+        name: &'a str,
         expr: &Expr,
         value: &Value,
     ) -> Option<usize> {
@@ -254,21 +259,21 @@ impl<'a> Walker<'a, '_> {
 
     /// The container number of a target, made on first use.
     pub(crate) fn container_of(&mut self, target: &Expr) -> Option<usize> {
-        let path = dotted(container_base(target))?;
-        if let Some(number) = self.attribute_containers.get(&path) {
+        let path = self.path(container_base(target))?;
+        if let Some(number) = self.attribute_containers.get(path) {
             return Some(*number);
         }
         if path.contains('.') {
-            return Some(self.attribute_container(&path));
+            return Some(self.attribute_container(path));
         }
-        let Some(binding) = self.names.lookup(&path).cloned() else {
-            return Some(self.attribute_container(&path));
+        let Some(binding) = self.names.lookup(path).cloned() else {
+            return Some(self.attribute_container(path));
         };
         if let Some(number) = binding.container {
             return Some(number);
         }
-        let number = self.new_container(&path, binding.bound_in);
-        self.names.bind(&path, Binding { container: Some(number), ..binding });
+        let number = self.new_container(path, binding.bound_in);
+        self.names.bind(path, Binding { container: Some(number), ..binding });
         Some(number)
     }
 
@@ -306,13 +311,13 @@ impl<'a> Walker<'a, '_> {
             return;
         }
         let base = container_base(target);
-        let Some(path) = dotted(base) else { return };
+        let Some(path) = self.path(base) else { return };
         let is_count = kind == StoreKind::Accumulate
-            && dotted(value_expr).is_some_and(|name| torch_api::names_a_count(&name));
+            && last_of_dotted(value_expr).is_some_and(torch_api::names_a_count);
         if is_count {
             return;
         }
-        let owner = self.owner_of(&path);
+        let owner = self.owner_of(path);
         let container = self.container_of(target);
         let mut outlives_loop = owner != Owner::Local;
         // Higher numbers share a place in the set.
@@ -335,7 +340,6 @@ impl<'a> Walker<'a, '_> {
                 stored.containers =
                     stored.containers.union(value.containers).union(Bits::one(number));
                 stored.output |= value.output;
-                stored.origin = stored.origin.or(value.origin);
             }
         }
         let target_name = last_name(base);
@@ -349,8 +353,8 @@ impl<'a> Walker<'a, '_> {
                     } else {
                         kind
                     },
-                    target: path.to_string(),
-                    target_name: target_name.clone(),
+                    target: path,
+                    target_name,
                     range,
                     by: self.id,
                 });
@@ -370,7 +374,7 @@ impl<'a> Walker<'a, '_> {
         self.facts.stores.push(Store {
             kind,
             owner,
-            target: path.into(),
+            target: path,
             target_name,
             container,
             value: value.clone(),
@@ -416,24 +420,24 @@ fn container_base(expr: &Expr) -> &Expr {
     at
 }
 
-fn last_name(expr: &Expr) -> String {
+fn last_name(expr: &Expr) -> &str {
     match expr {
-        Expr::Name(name) => name.id.to_string(),
-        Expr::Attribute(attribute) => attribute.attr.to_string(),
-        _ => String::new(),
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.as_str(),
+        _ => "",
     }
 }
 
 /// The other operand of `path + other` or `other + path`; the path may be scaled: `0.9 * path`.
-fn added_to<'a>(path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<&'a Expr> {
-    if is_scaled(path, &op.left) {
+fn added_to<'a>(text: &str, path: &str, op: &'a ruff_python_ast::ExprBinOp) -> Option<&'a Expr> {
+    if is_scaled(text, path, &op.left) {
         return Some(&op.right);
     }
-    is_scaled(path, &op.right).then_some(&*op.left)
+    is_scaled(text, path, &op.right).then_some(&*op.left)
 }
 
-fn is_scaled(path: &str, expr: &Expr) -> bool {
-    let is_path = |expr: &Expr| dotted(expr).as_deref() == Some(path);
+fn is_scaled(text: &str, path: &str, expr: &Expr) -> bool {
+    let is_path = |expr: &Expr| path_in(text, expr) == Some(path);
     match expr {
         Expr::BinOp(op) if matches!(op.op, Operator::Mult) => {
             is_path(&op.left) || is_path(&op.right)
@@ -443,9 +447,10 @@ fn is_scaled(path: &str, expr: &Expr) -> bool {
 }
 
 /// Whether an expression reads a name.
-fn mentions(expr: &Expr, path: &str) -> bool {
+fn mentions(text: &str, expr: &Expr, path: &str) -> bool {
     use ruff_python_ast::visitor::{Visitor, walk_expr};
     struct Search<'s> {
+        text: &'s str,
         path: &'s str,
         found: bool,
     }
@@ -455,7 +460,7 @@ fn mentions(expr: &Expr, path: &str) -> bool {
                 return;
             }
             if matches!(expr, Expr::Name(_) | Expr::Attribute(_))
-                && dotted(expr).as_deref() == Some(self.path)
+                && path_in(self.text, expr) == Some(self.path)
             {
                 self.found = true;
                 return;
@@ -463,7 +468,7 @@ fn mentions(expr: &Expr, path: &str) -> bool {
             walk_expr(self, expr);
         }
     }
-    let mut search = Search { path, found: false };
+    let mut search = Search { text, path, found: false };
     search.visit_expr(expr);
     search.found
 }

@@ -15,17 +15,17 @@ impl<'a> Walker<'a, '_> {
         &mut self,
         call: &'a ExprCall,
         id: FunctionId,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let offset = usize::from(
             callee.receiver.is_some() && self.index.function(id).is_some_and(|f| f.class.is_some()),
         );
         let parameter_values = self.match_parameters(call, id, arguments, offset);
-        if !self.is_fleeting(call) {
+        if !callee.fleeting {
             self.record_kept(id, arguments, offset);
         }
-        let Some(summary) = self.notes.summary(id) else {
+        let Some(summary) = self.summary_of(id) else {
             let mut value = combine(arguments.iter().map(|(_, v)| v));
             (value.kind, value.graph, value.scalar) = (Kind::Unknown, Graph::Maybe, false);
             return value;
@@ -133,8 +133,8 @@ impl<'a> Walker<'a, '_> {
         if id == self.id || self.summary.keeps.len() > 64 {
             return;
         }
-        let Some(callee) = self.notes.summary(id) else { return };
-        let mut new: Vec<Kept> = Vec::new();
+        let Some(callee) = self.summary_of(id) else { return };
+        let mut new: Vec<Kept<'a>> = Vec::new();
         for kept in &callee.keeps {
             let Some(number) = kept.parameter.checked_sub(offset) else { continue };
             let Some((_, value)) = arguments.get(number) else { continue };
@@ -177,7 +177,7 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
     };
     if returns.graph == Graph::Yes {
         value.graph = fresh.graph;
-        (value.may, value.must, value.origin) = (fresh.may, fresh.must, fresh.origin);
+        (value.may, value.must) = (fresh.may, fresh.must);
     }
     let given = combine(returns.params.iter().filter_map(|number| parameters.get(number)));
     if !returns.params.is_empty() {
@@ -185,7 +185,6 @@ fn instantiate(returns: &Value, fresh: &Value, parameters: &[Value], depth: usiz
         value.must = value.must.union(given.must);
         value.params = given.params;
         value.containers = given.containers;
-        value.origin = value.origin.or(given.origin);
         value.output |= given.output;
         value.graph = match (value.graph, given.graph) {
             (Graph::Yes, _) | (_, Graph::Yes) => Graph::Yes,

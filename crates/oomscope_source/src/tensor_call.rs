@@ -31,7 +31,6 @@ impl<'a> Walker<'a, '_> {
                     value.graph = fresh.graph;
                     value.may = value.may.union(fresh.may);
                     value.must = value.must.union(fresh.must);
-                    value.origin = value.origin.or(fresh.origin);
                 }
                 value.scalar = !asks_no_reduction(call);
                 value.small = false;

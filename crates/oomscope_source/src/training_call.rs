@@ -14,7 +14,7 @@ impl<'a> Walker<'a, '_> {
     pub(crate) fn apply_training(
         &mut self,
         call: &'a ExprCall,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Option<Value> {
         let keyword_true = |name: &str| {
@@ -23,7 +23,7 @@ impl<'a> Walker<'a, '_> {
                     && matches!(&keyword.value, Expr::BooleanLiteral(b) if b.value)
             })
         };
-        match callee.name.as_str() {
+        match callee.name {
             "backward" | "manual_backward" | "backward_step" => {
                 let receiver = callee.receiver.clone().unwrap_or_default();
                 let first = arguments.first().map(|(_, value)| value.clone());
@@ -67,7 +67,7 @@ impl<'a> Walker<'a, '_> {
                 Some(Value::plain())
             }
             "step" if callee.receiver.is_some() && callee.function.is_none() => {
-                let holder = callee.written.clone().unwrap_or_default().to_ascii_lowercase();
+                let holder = self.path(&call.func).unwrap_or_default().to_ascii_lowercase();
                 if holder.contains("opt")
                     || matches!(callee.receiver.as_ref().map(|r| &r.kind), Some(Kind::Optimizer))
                 {
@@ -149,11 +149,11 @@ impl<'a> Walker<'a, '_> {
         &mut self,
         call: &'a ExprCall,
         class: Option<crate::index::ClassId>,
-        callee: &Callee,
+        callee: &Callee<'a>,
         arguments: &[(&'a Expr, Value)],
     ) -> Value {
         let criterion =
-            matches!(callee.value.kind, Kind::Criterion) || api::names_a_criterion(&callee.name);
+            matches!(callee.value.kind, Kind::Criterion) || api::names_a_criterion(callee.name);
         let inputs = combine(arguments.iter().map(|(_, value)| value));
         if criterion && inputs.graph == Graph::No && !arguments.is_empty() {
             return Value { scalar: true, output: inputs.output, ..Value::detached() };
@@ -174,7 +174,7 @@ impl<'a> Walker<'a, '_> {
         fresh.containers = fresh.containers.union(inputs.containers);
         let mut result = fresh.clone();
         if let Some(id) = class.and_then(|class| self.index.method(class, "forward"))
-            && let Some(returns) = self.notes.summary(id).and_then(|s| s.returns.clone())
+            && let Some(returns) = self.summary_of(id).and_then(|s| s.returns.clone())
         {
             result = shaped(&returns, &fresh, 0);
         }

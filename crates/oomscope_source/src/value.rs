@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ruff_text_size::TextRange;
-
 use crate::index::{ClassId, FunctionId};
 
 /// Whether a value carries a graph.
@@ -112,8 +110,6 @@ pub(crate) struct Value {
     pub(crate) containers: Bits,
     /// Unknown calls that it is the result of: a backward through it proves that they made a graph.
     pub(crate) latent: Bits,
-    /// Where its graph comes from.
-    pub(crate) origin: Option<TextRange>,
 }
 
 impl Value {
@@ -208,7 +204,6 @@ pub(crate) fn combine<'v>(values: impl Iterator<Item = &'v Value>) -> Value {
         if value.graph == Graph::Yes {
             explained = explained.union(value.latent);
         }
-        result.origin = result.origin.or(value.origin);
     }
     if result.graph == Graph::Yes {
         result.latent = explained;
@@ -246,6 +241,5 @@ pub(crate) fn join(left: &Value, right: &Value) -> Value {
         params: left.params.union(right.params),
         containers: left.containers.union(right.containers),
         latent: left.latent.union(right.latent),
-        origin: left.origin.or(right.origin),
     }
 }

@@ -1,13 +1,14 @@
 //! The state of the walk over one function, and what it knows of the rest of the project.
 
-use compact_str::CompactString;
+use std::sync::Arc;
+
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::environment::{Binding, Environment};
 use crate::facts::{Container, Facts, Mode, Summary};
-use crate::imports::dotted;
+use crate::imports::{last_of_dotted, path_in};
 use crate::index::{ClassId, FileId, FunctionId, Index};
 use crate::rounds::{Notes, Reads};
 use crate::value::{Bits, Graph, Kind, Value};
@@ -15,32 +16,37 @@ use crate::value::{Bits, Graph, Kind, Value};
 /// Deeper expressions than this are unknown values.
 pub(crate) const DEEPEST_EXPRESSION: usize = 160;
 
+/// Walks start inside expressions that are not deeper than this.
+const SHALLOW_EXPRESSION: usize = 24;
+
 /// The walk over one function.
 pub(crate) struct Walker<'a, 'p> {
     pub(crate) index: &'p Index<'a>,
     /// What is known of the rest of the project, and what this walk adds.
-    pub(crate) notes: Notes<'p>,
+    pub(crate) notes: Notes<'a, 'p>,
     pub(crate) id: FunctionId,
     pub(crate) file: FileId,
     pub(crate) class: Option<ClassId>,
-    pub(crate) names: Environment,
+    pub(crate) names: Environment<'a>,
+    /// The file's text.
+    pub(crate) text: &'a str,
     pub(crate) facts: Facts<'a>,
-    pub(crate) summary: Summary,
+    pub(crate) summary: Summary<'a>,
     pub(crate) mode: Mode,
     pub(crate) in_loop: Option<usize>,
     pub(crate) in_except: Option<usize>,
     pub(crate) depth: usize,
     pub(crate) parameters: Vec<&'a str>,
-    pub(crate) attribute_containers: FxHashMap<CompactString, usize>,
+    pub(crate) attribute_containers: FxHashMap<&'a str, usize>,
     pub(crate) globals: FxHashSet<&'a str>,
 }
 
 /// Walks one function and returns what it found, and what it read of others.
 pub(crate) fn walk_function<'a>(
     index: &Index<'a>,
-    notes: Notes<'_>,
+    notes: Notes<'a, '_>,
     id: FunctionId,
-) -> (Facts<'a>, Reads) {
+) -> (Facts<'a>, Reads<'a>) {
     let Some(function) = index.function(id) else { return Default::default() };
     let mode = notes.mode();
     let mut walker = Walker {
@@ -50,6 +56,7 @@ pub(crate) fn walk_function<'a>(
         file: function.file,
         class: function.class,
         names: Environment::default(),
+        text: index.file(function.file).map_or("", |file| &file.text),
         facts: Facts::default(),
         summary: Summary::default(),
         mode,
@@ -71,11 +78,11 @@ impl<'a> Walker<'a, '_> {
         let is_static = function
             .decorators
             .iter()
-            .any(|d| dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
+            .any(|d| last_of_dotted(&d.expression).is_some_and(|name| name == "staticmethod"));
         let is_of_class = function
             .decorators
             .iter()
-            .any(|d| dotted(&d.expression).is_some_and(|name| name == "classmethod"));
+            .any(|d| last_of_dotted(&d.expression).is_some_and(|name| name == "classmethod"));
         for (number, parameter) in function.numbered_parameters().enumerate() {
             let name = parameter.name.as_str();
             self.parameters.push(name);
@@ -98,8 +105,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn apply_annotation(&self, value: &mut Value, annotation: &Expr) {
-        let Some(path) = dotted(annotation) else { return };
-        let last = path.rsplit('.').next().unwrap_or(&path);
+        let Some(last) = last_of_dotted(annotation) else { return };
         match last {
             "int" | "float" | "str" | "bool" | "bytes" | "Path" => *value = Value::plain(),
             "Module" => value.kind = Kind::Module,
@@ -112,7 +118,7 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    fn finish(mut self) -> (Facts<'a>, Reads) {
+    fn finish(mut self) -> (Facts<'a>, Reads<'a>) {
         self.facts.consumed_at_end = self.names.consumed;
         self.facts.settle_consumption();
         if !self.facts.detached.is_empty() {
@@ -146,7 +152,6 @@ impl<'a> Walker<'a, '_> {
             output: true,
             may: Bits::one(number),
             must: Bits::one(number),
-            origin: Some(range),
             ..Value::default()
         }
     }
@@ -159,7 +164,7 @@ impl<'a> Walker<'a, '_> {
             let own = !around.goes_over.intersection(value.containers).is_empty()
                 || value.containers.iter().any(|container| {
                     let container = self.facts.containers.get(container);
-                    container.is_some_and(|c| around.what.contains(c.name.as_str()))
+                    container.is_some_and(|c| around.what.contains(c.name))
                 });
             (!own).then_some((number, around.range))
         });
@@ -183,7 +188,13 @@ impl<'a> Walker<'a, '_> {
         });
     }
 
-    pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container)) {
+    /// The summary of a function. One that still waits is walked now: who calls it need not be
+    /// walked again.
+    pub(crate) fn summary_of(&mut self, id: FunctionId) -> Option<Arc<Summary<'a>>> {
+        self.notes.summary(self.index, id, self.depth < SHALLOW_EXPRESSION)
+    }
+
+    pub(crate) fn mark_containers(&mut self, which: Bits, mark: impl Fn(&mut Container<'a>)) {
         for number in which.iter() {
             if let Some(container) = self.facts.containers.get_mut(number) {
                 mark(container);
@@ -191,38 +202,28 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    pub(crate) fn new_container(&mut self, name: &str, made_in: Option<usize>) -> usize {
-        self.facts.containers.push(Container {
-            name: name.to_owned(),
-            made_in,
-            ..Container::default()
-        });
+    pub(crate) fn new_container(&mut self, name: &'a str, made_in: Option<usize>) -> usize {
+        self.facts.containers.push(Container { name, made_in, ..Container::default() });
         self.facts.containers.len() - 1
     }
 
     /// The container number of an attribute path, made on first use.
-    pub(crate) fn attribute_container(&mut self, path: &str) -> usize {
+    pub(crate) fn attribute_container(&mut self, path: &'a str) -> usize {
         if let Some(number) = self.attribute_containers.get(path) {
             return *number;
         }
         let number = self.new_container(path, None);
-        self.attribute_containers.insert(path.into(), number);
+        self.attribute_containers.insert(path, number);
         number
     }
 
     /// Looks a name up in the functions and the module around this one.
-    pub(crate) fn outer_value(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn outer_value(&mut self, name: &'a str) -> Option<Value> {
         let mut at = self.index.function(self.id)?.parent;
         for _ in 0..32 {
             let id = at?;
             let parent = self.index.function(id)?.parent;
             if let Some(value) = self.notes.outer(id, name) {
-                let mut value = value.clone();
-                (value.may, value.must) = (Bits::default(), Bits::default());
-                (value.params, value.containers) = (Bits::default(), Bits::default());
-                if value.graph == Graph::Yes {
-                    value.graph = Graph::Maybe;
-                }
                 return Some(value);
             }
             at = parent;
@@ -239,16 +240,21 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Remembers what a class keeps under an attribute.
-    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &str, value: &Value) {
+    pub(crate) fn learn_attribute(&mut self, class: ClassId, name: &'a str, value: &Value) {
         let mut kept = value.clone();
         (kept.may, kept.must) = (Bits::default(), Bits::default());
         (kept.params, kept.containers) = (Bits::default(), Bits::default());
-        kept.origin = None;
+        kept.latent = Bits::default();
         self.notes.learn_attribute(class, name, kept);
     }
 
-    /// Writes down a finished `range` of text as one line, shortened.
+    /// The source text of a node.
     pub(crate) fn source(&self, node: &impl Ranged) -> &'a str {
-        self.index.file(self.file).map_or("", |file| file.slice(node))
+        self.text.get(node.range().to_std_range()).unwrap_or_default()
+    }
+
+    /// `a.b.c` as it stands in the text.
+    pub(crate) fn path(&self, expr: &Expr) -> Option<&'a str> {
+        path_in(self.text, expr)
     }
 }

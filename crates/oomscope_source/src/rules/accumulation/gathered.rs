@@ -38,7 +38,7 @@ pub(super) fn gathered<'s, 'a>(
     let Some(file) = project.index.file(function.file) else { return Vec::new() };
     let stores = facts.stores.iter().filter(|store| {
         matches!(store.kind, StoreKind::Append | StoreKind::Subscript)
-            && !project.bounded.contains(store.target_name.as_str())
+            && !project.bounded.contains(store.target_name)
             && attached_graphs(facts, store).is_none()
     });
     stores.filter_map(|store| gathers(project, id, facts, file, store)).collect()

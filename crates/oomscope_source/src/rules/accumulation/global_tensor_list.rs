@@ -23,7 +23,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         for gathered in gathered(project, id, function, facts) {
             let store = gathered.store;
-            let is_emptied = project.emptied.contains(store.target_name.as_str());
+            let is_emptied = project.emptied.contains(store.target_name);
             if store.owner == Owner::Global && store.kind == StoreKind::Append && !is_emptied {
                 report_gathered(project, &RULE, id, gathered, Severity::Error, findings);
             }

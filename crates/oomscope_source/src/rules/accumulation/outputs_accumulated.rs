@@ -24,7 +24,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
     for (id, function, facts) in project.functions() {
         for gathered in gathered(project, id, function, facts) {
             let store = gathered.store;
-            let emptied = project.emptied.contains(store.target_name.as_str());
+            let emptied = project.emptied.contains(store.target_name);
             if store.owner == Owner::Local || emptied || store.owner == Owner::Parameter {
                 let severity = match store.owner {
                     Owner::Object => Severity::Error,

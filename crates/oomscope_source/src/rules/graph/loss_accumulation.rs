@@ -69,7 +69,7 @@ fn reset_on_the_way(facts: &Facts<'_>, store: &Store<'_>) -> Option<TextSize> {
     let mut resets = facts.assignments.iter().filter(|assignment| {
         assignment.value.is_literal_expr()
             && inside(assignment.range)
-            && dotted(assignment.target).as_deref() == Some(store.target.as_str())
+            && dotted(assignment.target).as_deref() == Some(store.target)
     });
     resets.next().map(|assignment| assignment.range.start())
 }

@@ -35,8 +35,8 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                     .is_none_or(|container| container.made_in.is_none())
         });
         let Some(store) = store else { continue };
-        if project.bounded.contains(store.target_name.as_str())
-            || project.emptied.contains(store.target_name.as_str())
+        if project.bounded.contains(store.target_name)
+            || project.emptied.contains(store.target_name)
             || host_in(site.function.body, store.range)
         {
             continue;

@@ -83,5 +83,5 @@ fn keeps(
                     && dotted(assignment.value).is_some_and(|path| path.as_str() == name)
             })
     })?;
-    Some((init, (store.range, store.target.clone())))
+    Some((init, (store.range, store.target.to_owned())))
 }

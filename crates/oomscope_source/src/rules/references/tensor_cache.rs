@@ -33,7 +33,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 || value.host
                 || value.scalar
                 || value.small
-                || project.emptied.contains(store.target_name.as_str())
+                || project.emptied.contains(store.target_name)
             {
                 continue;
             }
