@@ -8,6 +8,7 @@ use ruff_python_ast::Expr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Wanted;
+use crate::apply::apply;
 use crate::callers::{CallSite, CallSites, call_sites, declared_mode, repeated, resolve_modes};
 use crate::facts::{Container, Facts, Mode, Summary};
 use crate::imports::{last_of_dotted, last_part};
@@ -71,7 +72,11 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed], wanted: Wanted) -> Vec<SourceFil
             findings
         })
         .collect();
-    for (file, finding) in findings.into_iter().flatten() {
+    for (file, mut finding) in findings.into_iter().flatten() {
+        // Where the syntax is wrong, what the parser recovered may overlap or lie beyond the text.
+        if let Some(parsed) = project.index.file(file).filter(|parsed| parsed.problem.is_some()) {
+            finding.fix = finding.fix.filter(|fix| apply(&parsed.text, &fix.edits).is_some());
+        }
         if let Some(file) = files.get_mut(file.0 as usize) {
             file.findings.push(finding);
         }

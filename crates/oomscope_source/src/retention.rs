@@ -176,7 +176,7 @@ fn loop_steps(
 ) -> Option<Vec<PathStep>> {
     if store.in_loop.is_some() && store.outlives_loop {
         let around = store.in_loop.and_then(|number| facts.loops.get(number))?;
-        let what = format!("every iteration over `{}`", short(&around.what));
+        let what = format!("every iteration over `{}`", short(around.what));
         return Some(step(project, id, around.range, what).into_iter().collect());
     }
     if store.owner == Owner::Local {

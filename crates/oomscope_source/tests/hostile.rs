@@ -127,3 +127,14 @@ fn many_optimizers_in_one_loop_cost_no_square() {
     // A tenth of a second; half a minute while every optimizer searched all calls.
     assert!(started.elapsed().as_secs() < 10);
 }
+
+#[test]
+fn a_fix_in_damaged_text_fits_it_or_is_left_out() {
+    let text = String::from_utf8_lossy(include_bytes!("damaged/fix_does_not_fit.txt"));
+    let file = InputFile { path: "case.py".to_owned(), text: text.to_string() };
+    for file in &oomscope_source::check(vec![file]).evidence.files {
+        for fix in file.findings.iter().filter_map(|finding| finding.fix.as_ref()) {
+            assert!(oomscope_source::apply::apply(&text, &fix.edits).is_some(), "{fix:?}");
+        }
+    }
+}

@@ -77,7 +77,7 @@ fn gathers<'s, 'a>(
     }
     let again = match around {
         Some((_, around)) => {
-            let what = format!("every iteration over `{}`", short(&around.what));
+            let what = format!("every iteration over `{}`", short(around.what));
             step(project, id, around.range, what).into_iter().collect()
         }
         None if store.owner == Owner::Local => return None,

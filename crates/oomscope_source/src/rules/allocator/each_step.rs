@@ -24,7 +24,7 @@ pub(super) fn step_around(project: &Project<'_>, site: &Site<'_, '_>) -> Option<
         return if found { step(project, site.id, site.function.range, what) } else { None };
     };
     let this = site.facts.loops.get(innermost)?;
-    let what = format!("every iteration over `{}`", short(&this.what));
+    let what = format!("every iteration over `{}`", short(this.what));
     is_in_step_loop(project, site, innermost, this)?
         .then(|| step(project, site.id, this.range, what))?
 }

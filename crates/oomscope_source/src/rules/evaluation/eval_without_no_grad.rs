@@ -165,7 +165,7 @@ fn report_recorded(
         path.extend(step(project, id, range, "`eval()` does not switch autograd off".to_owned()));
     }
     if let Some((_, around)) = facts.loops_around(call.in_loop).next() {
-        let what = format!("every iteration over `{}`", short(&around.what));
+        let what = format!("every iteration over `{}`", short(around.what));
         path.extend(step(project, id, around.range, what));
     }
     path.extend(step(

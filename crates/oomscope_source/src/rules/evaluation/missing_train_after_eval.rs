@@ -34,7 +34,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 continue;
             }
             let Some(file) = project.index.file(function.file) else { continue };
-            let what = format!("every iteration over `{}` after the first", short(&around.what));
+            let what = format!("every iteration over `{}` after the first", short(around.what));
             let finding = Report {
                 function: id,
                 range: call.call.range(),

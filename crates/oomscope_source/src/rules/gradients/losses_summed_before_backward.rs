@@ -69,7 +69,7 @@ fn report_summed(
     findings: &mut Vec<(FileId, Finding)>,
 ) {
     let Some(around) = store.in_loop.and_then(|number| facts.loops.get(number)) else { return };
-    let what = short(&around.what);
+    let what = short(around.what);
     let path = [
         step(project, id, around.range, format!("every iteration over `{what}`")),
         step(project, id, store.range, format!("`{}` keeps its activations", store.target)),

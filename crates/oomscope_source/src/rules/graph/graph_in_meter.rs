@@ -96,7 +96,7 @@ fn check_call(
         let loops = match call.in_loop.and_then(|number| facts.loops.get(number)) {
             Some(around) => {
                 let file = project.index.file_of(id);
-                let what = file.map_or_else(String::new, |_| short(&around.what));
+                let what = file.map_or_else(String::new, |_| short(around.what));
                 step(project, id, around.range, format!("every iteration over `{what}`"))
                     .into_iter()
                     .collect()

@@ -45,7 +45,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                     project,
                     id,
                     around.range,
-                    format!("every iteration over `{}`", short(&around.what)),
+                    format!("every iteration over `{}`", short(around.what)),
                 ),
                 step(project, id, at, "`retain_graph=True` keeps all of it".to_owned()),
             ];

@@ -164,7 +164,7 @@ fn is_state(project: &Project<'_>, store: &Store<'_>) -> bool {
         && store.target.starts_with("self.")
         && matches!(store.kind, StoreKind::Accumulate | StoreKind::Append)
         && !project.consumed_attributes.contains(&store.target_name)
-        && !torch_api::names_a_number(&store.target_name)
+        && !torch_api::names_a_number(store.target_name)
 }
 
 fn may_carry(

@@ -84,7 +84,7 @@ fn report_copy(
     let name = short(file.slice(assignment.target));
     let mut path: Vec<PathStep> = Vec::new();
     if let Some(over) = around {
-        let what = format!("in the loop over `{}`", short(&over.what));
+        let what = format!("in the loop over `{}`", short(over.what));
         path.extend(step(project, id, over.range, what));
     }
     path.extend(step(project, id, assignment.range, format!("`{name}` keeps a second copy")));

@@ -53,7 +53,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
                 project,
                 site.id,
                 over.range,
-                format!("every iteration over `{}`", short(&over.what)),
+                format!("every iteration over `{}`", short(over.what)),
             ),
             step(project, site.id, store.range, format!("`{}` keeps one more copy", store.target)),
         ]

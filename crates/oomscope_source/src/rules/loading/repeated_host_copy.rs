@@ -37,7 +37,7 @@ fn check(project: &Project<'_>, findings: &mut Vec<(FileId, Finding)>) {
             continue;
         }
         let Some(file) = project.index.file(site.function.file) else { continue };
-        let what = format!("every iteration over `{}`", short(&this.what));
+        let what = format!("every iteration over `{}`", short(this.what));
         let path: Vec<PathStep> = [
             step(project, site.id, made.range(), format!("`{}` is made on the host", name.id)),
             step(project, site.id, this.range, what),

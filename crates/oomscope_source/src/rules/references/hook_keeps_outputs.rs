@@ -82,7 +82,7 @@ fn keeps_in_function(
             project,
             hook,
             store.range,
-            &store.target,
+            store.target,
             &value,
             (registrar, registered.range()),
             kept,

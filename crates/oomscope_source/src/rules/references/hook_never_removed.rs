@@ -119,7 +119,7 @@ fn called_over_data(project: &Project<'_>, id: FunctionId) -> Option<PathStep> {
                 this.has_backward
                     || this.over_data && !what.contains("named_") && !what.contains("modules")
             })?;
-            let what = format!("called in every iteration over `{}`", short(&over.what));
+            let what = format!("called in every iteration over `{}`", short(over.what));
             step(project, site.caller, call.call.range(), what)
         },
     )

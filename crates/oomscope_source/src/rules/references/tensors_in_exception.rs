@@ -63,7 +63,7 @@ fn kept_in_containers(
             facts,
             piece.expr,
             store.range,
-            &store.target,
+            store.target,
             steps.into_iter().collect(),
             findings,
         );
@@ -101,7 +101,7 @@ fn kept_by_callees(
                 facts,
                 expr,
                 call.call.range(),
-                &kept.target,
+                kept.target,
                 steps.into_iter().collect(),
                 findings,
             );
