@@ -5,8 +5,9 @@ use ruff_python_ast::{Decorator, Expr, Parameter, Parameters, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap;
 
+use crate::Wanted;
 use crate::imports::{Imports, collect_imports};
-use crate::parse::Parsed;
+use crate::parse::{Parsed, holds_unit_tests};
 use crate::search::yields;
 
 /// Index of a function in [`Index::functions`]. Module bodies count as functions.
@@ -257,15 +258,18 @@ impl<'a> Index<'a> {
     fn module_named(&self, module: &str) -> Option<(FileId, Match)> {
         let last = module.rsplit('.').next().unwrap_or(module);
         let candidates = self.modules.get(last)?;
-        let shared = |file: &FileId| {
-            let file = self.file(*file).map_or("", Parsed::module_path);
-            file.rsplit(['/', '\\']).zip(module.rsplit('.')).take_while(|(a, b)| a == b).count()
-        };
-        let most = candidates.iter().map(shared).max()?;
-        let mut best = candidates.iter().filter(|file| shared(file) == most);
-        let first = best.next()?;
-        let whole = most == module.split('.').count();
-        best.next().is_none().then_some((*first, if whole { Match::Whole } else { Match::Partial }))
+        let (mut most, mut best) = (0, None);
+        for file in candidates {
+            let path = self.file(*file).map_or("", Parsed::module_path);
+            let shared = shared_parts(path.as_bytes(), module.as_bytes());
+            if shared > most {
+                (most, best) = (shared, Some(*file));
+            } else if shared == most {
+                best = None;
+            }
+        }
+        let whole = most == 1 + memchr::memchr_iter(b'.', module.as_bytes()).count();
+        best.map(|file| (file, if whole { Match::Whole } else { Match::Partial }))
     }
 
     /// The method of a class, looked up through its bases within the given files.
@@ -386,6 +390,23 @@ fn is_module_base(base: &str) -> bool {
 /// Longer chains of re-exports are not followed.
 const DEEPEST_REEXPORT: usize = 8;
 
+/// How many parts the ends of a file's path and of a dotted path share.
+fn shared_parts(path: &[u8], module: &[u8]) -> usize {
+    let mut parts = 0;
+    let mut path = path.iter().rev();
+    let mut module = module.iter().rev();
+    loop {
+        match (path.next(), module.next()) {
+            (None | Some(b'/' | b'\\'), None | Some(b'.')) => parts += 1,
+            (Some(a), Some(b)) if a == b => continue,
+            _ => return parts,
+        }
+        if path.len() == 0 || module.len() == 0 {
+            return parts;
+        }
+    }
+}
+
 /// How much of a module path a file's own path ends with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Match {
@@ -414,7 +435,7 @@ fn library(module: &str) -> Option<&'static str> {
 }
 
 /// Collects all definitions of all files.
-pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
+pub(crate) fn index(parsed: &[Parsed], wanted: Wanted) -> Index<'_> {
     let mut index = Index {
         parsed,
         files: Vec::new(),
@@ -438,6 +459,8 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             index.given_libraries.extend(library);
         }
         let module = FunctionId(u32::try_from(index.functions.len()).unwrap_or(u32::MAX));
+        // Who looks for defects names the files that are to have none left.
+        let is_unit_test = wanted == Wanted::Evidence && holds_unit_tests(&file.path);
         let end = ruff_text_size::TextSize::try_from(file.text.len()).unwrap_or_default();
         index.functions.push(Function {
             file: file_id,
@@ -451,7 +474,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
             body: &file.body,
             range: TextRange::up_to(end),
             def_start: ruff_text_size::TextSize::default(),
-            is_unit_test: file.is_unit_test(),
+            is_unit_test,
         });
         index.files.push(FileNames {
             imports: collect_imports(&file.body, &file.path),
@@ -462,7 +485,7 @@ pub(crate) fn index(parsed: &[Parsed]) -> Index<'_> {
         });
         let scope = Scope {
             file: file_id,
-            in_unit_test: file.is_unit_test(),
+            in_unit_test: is_unit_test,
             class: None,
             parent: module,
             prefix: String::new(),

@@ -54,6 +54,7 @@ mod walk;
 use oomscope_model::{Problem, SourceEvidence, SourceFile};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+pub use parse::holds_unit_tests;
 pub use rules::{Group, Rule, rule, rules};
 
 /// A file to analyse.
@@ -79,7 +80,7 @@ pub fn analyse_with_problems(files: Vec<InputFile>) -> (SourceEvidence, Vec<Prob
 /// What an analysis is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Findings: unit tests are parsed only, and nothing is said of functions.
+    /// Findings in all files alike; nothing is said of functions.
     Findings,
     /// All that a diagnosis can use.
     Evidence,
@@ -96,8 +97,9 @@ pub struct Checked {
     pub problems: Vec<Problem>,
 }
 
-/// Findings alone, with allowing comments and what could not be read. Unit tests, which run for a
-/// moment, have none; what functions do is left out.
+/// Findings alone, with allowing comments and what could not be read; what functions do is left
+/// out. Unit tests are taken for programs: who does not want that leaves them out
+/// ([`holds_unit_tests`]).
 pub fn check(files: Vec<InputFile>) -> Checked {
     run(files, Wanted::Findings)
 }

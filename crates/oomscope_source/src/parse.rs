@@ -131,18 +131,20 @@ impl Parsed {
         path.rsplit(['/', '\\']).next().unwrap_or(path)
     }
 
-    /// Whether the file holds unit tests, by its name or folder.
-    pub(crate) fn is_unit_test(&self) -> bool {
-        let name = self.path.rsplit(['/', '\\']).next().unwrap_or(&self.path);
-        self.path.split(['/', '\\']).any(|folder| folder == "testing")
-            || (name.starts_with("test_") || name.ends_with("_test.py"))
-            || name == "conftest.py"
-    }
-
     /// The path without the extension, or the package's folder.
     pub(crate) fn module_path(&self) -> &str {
         module_path(&self.path)
     }
+}
+
+/// Whether a file holds unit tests, by its name or a folder of its path.
+///
+/// What they keep, they keep for a moment: a search of folders for defects leaves them out.
+pub fn holds_unit_tests(path: &str) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    path.split(['/', '\\']).any(|folder| matches!(folder, "testing" | "tests"))
+        || (name.starts_with("test_") || name.ends_with("_test.py"))
+        || name == "conftest.py"
 }
 
 /// A file's path without its extension; the folder, where the file is a package's own.

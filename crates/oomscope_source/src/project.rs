@@ -95,9 +95,9 @@ pub(crate) fn analyse_parsed(parsed: &[Parsed], wanted: Wanted) -> Vec<SourceFil
 const LEARNING_ROUNDS: usize = 2;
 
 fn build(parsed: &[Parsed], wanted: Wanted) -> Project<'_> {
-    let index = index(parsed);
+    let index = index(parsed, wanted);
     let declared = index.function_ids().filter_map(|id| Some((id, declared_mode(&index, id)?)));
-    let mut rounds = Rounds::new(&index, declared.collect(), wanted);
+    let mut rounds = Rounds::new(&index, declared.collect());
     // What functions return and classes keep is learnt first; callers' grad modes come from that.
     for _ in 0..LEARNING_ROUNDS {
         if rounds.walk(&index) == 0 {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::Wanted;
 use crate::environment::Names;
 use crate::facts::{Facts, Mode, Summary};
 use crate::index::{ClassId, FunctionId, Index};
@@ -41,8 +40,6 @@ pub(crate) struct Reads<'a> {
 
 /// How far a function is.
 enum State<'a> {
-    /// In a unit test, where nobody asks.
-    LeftOut,
     Waiting,
     UnderWay,
     Walked(Box<Walked<'a>>),
@@ -165,11 +162,7 @@ pub(crate) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(
-        index: &Index<'a>,
-        modes: FxHashMap<FunctionId, Mode>,
-        wanted: Wanted,
-    ) -> Rounds<'a> {
+    pub(crate) fn new(index: &Index<'a>, modes: FxHashMap<FunctionId, Mode>) -> Rounds<'a> {
         let learnt = Learnt {
             summaries: FxHashMap::default(),
             attributes: FxHashMap::default(),
@@ -178,18 +171,9 @@ impl<'a> Rounds<'a> {
             parents: index.functions.iter().filter_map(|function| function.parent).collect(),
             now: 0,
         };
-        let mut files = index.imported_first();
-        if wanted == Wanted::Findings {
-            files.retain(|file| index.file(*file).is_some_and(|file| !file.is_unit_test()));
-        }
-        let order: Vec<FunctionId> =
-            files.into_iter().flat_map(|file| index.functions_of(file)).collect();
-        let mut states: Vec<State<'a>> = index.functions.iter().map(|_| State::LeftOut).collect();
-        for id in &order {
-            if let Some(state) = states.get_mut(id.0 as usize) {
-                *state = State::Waiting;
-            }
-        }
+        let files = index.imported_first().into_iter();
+        let order = files.flat_map(|file| index.functions_of(file)).collect();
+        let states = index.functions.iter().map(|_| State::Waiting).collect();
         Rounds { learnt, order, states, under_way: 0 }
     }
 
@@ -201,7 +185,7 @@ impl<'a> Rounds<'a> {
             let is_due = match self.states.get(id.0 as usize) {
                 Some(State::Waiting) => true,
                 Some(State::Walked(last)) => is_stale(&self.learnt, id, last),
-                Some(State::LeftOut | State::UnderWay) | None => false,
+                Some(State::UnderWay) | None => false,
             };
             if is_due {
                 self.walk_one(index, id);
@@ -251,7 +235,7 @@ impl<'a> Rounds<'a> {
         let numbered = (0u32..).map(FunctionId).zip(&self.states);
         numbered.filter_map(|(id, state)| match state {
             State::Walked(walked) => Some((id, &walked.facts)),
-            State::LeftOut | State::Waiting | State::UnderWay => None,
+            State::Waiting | State::UnderWay => None,
         })
     }
 
@@ -260,7 +244,7 @@ impl<'a> Rounds<'a> {
         let summaries = self.learnt.summaries.into_iter();
         let facts = self.states.into_iter().map(|state| match state {
             State::Walked(walked) => walked.facts,
-            State::LeftOut | State::Waiting | State::UnderWay => Facts::default(),
+            State::Waiting | State::UnderWay => Facts::default(),
         });
         (
             facts.collect(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use ignore::WalkBuilder;
 use oomscope_model::Problem;
+use oomscope_source::holds_unit_tests;
 
 use super::settings::{Resolver, Settings, absolute};
 
@@ -116,7 +117,8 @@ fn directory(
         // A link to a file is read; a link to a directory may lead in circles.
         let is_file = entry.file_type().is_some_and(|kind| kind.is_file())
             || entry.path_is_symlink() && path.is_file();
-        if !is_file || !is_python(path) || !seen.insert(absolute(path)) {
+        if !is_file || !is_python(path) || is_unit_test(root, path) || !seen.insert(absolute(path))
+        {
             continue;
         }
         let folder = path.parent().unwrap_or(path);
@@ -132,6 +134,12 @@ fn directory(
 /// Whether a file's name is that of Python source or a notebook.
 pub(crate) fn is_python(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ["py", "pyw", "ipynb"].iter().any(|own| ending == *own))
+}
+
+/// Whether a file in a directory holds unit tests; where the directory itself lies does not count.
+fn is_unit_test(root: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    below.to_str().is_some_and(holds_unit_tests)
 }
 
 /// The path as it was given, without a leading `./`.
