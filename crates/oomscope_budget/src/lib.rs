@@ -1,0 +1,13 @@
+//! What a configuration needs in GPU memory, term by term, and what would make it fit.
+//!
+//! A model's configuration becomes an [`Architecture`], which is its towers, layers and their
+//! shapes; [`weights`] lists its parameter tensors. No I/O; nothing is downloaded or executed.
+
+mod architecture;
+mod weights;
+
+pub use architecture::{
+    Activation, Architecture, Attention, Dense, Embedding, Experts, FeedForward, Head, Latent,
+    Layer, Mixer, Norm, NormKind, Placement, QueryKeyNorm, StateSpace, Tower,
+};
+pub use weights::{Role, Weight, weights};
