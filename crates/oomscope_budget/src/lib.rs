@@ -4,10 +4,18 @@
 //! shapes; [`weights`] lists its parameter tensors. No I/O; nothing is downloaded or executed.
 
 mod architecture;
+mod layers;
+mod operations;
+mod tape;
 mod weights;
+mod workload;
 
 pub use architecture::{
     Activation, Architecture, Attention, Dense, Embedding, Experts, FeedForward, Head, Latent,
     Layer, Mixer, Norm, NormKind, Placement, QueryKeyNorm, StateSpace, Tower,
 };
 pub use weights::{Role, Weight, weights};
+pub use workload::{
+    Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Precision, Quantization, Step, Task,
+    Workload,
+};
