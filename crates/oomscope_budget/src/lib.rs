@@ -4,8 +4,10 @@
 //! shapes; [`weights`] lists its parameter tensors. No I/O; nothing is downloaded or executed.
 
 mod architecture;
+mod ends;
 mod layers;
 mod operations;
+mod passes;
 mod tape;
 mod weights;
 mod workload;

@@ -1,0 +1,206 @@
+//! Forward and backward of a whole model, from the stages that its layers are.
+
+use crate::architecture::{Architecture, Tower};
+use crate::ends::{embedding, head};
+use crate::layers::{Run, layer};
+use crate::operations::Operations;
+use crate::tape::{Part, Stage};
+use crate::workload::{Checkpointing, Precision, Task, Workload};
+
+/// What forward and backward need beside parameters, gradients and states, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passes {
+    /// Held when forward ends, by part.
+    pub(crate) parts: Vec<(Part, u64)>,
+    /// Held when forward ends.
+    pub(crate) kept: u64,
+    /// The highest of forward.
+    pub(crate) forward_peak: u64,
+    /// The highest of backward, where gradients are new.
+    pub(crate) backward_peak: u64,
+    /// The stage of that peak.
+    pub(crate) backward_at: Part,
+    /// New gradients when it is reached.
+    pub(crate) gradients_at_peak: u64,
+    /// All gradients, in bytes.
+    pub(crate) gradients: u64,
+    /// The largest layer's gradients: what a stepwise optimizer holds.
+    pub(crate) layer_gradients: u64,
+    /// Half-precision copies of matrices, which live through the step.
+    pub(crate) casts: u64,
+}
+
+/// A stage with how often it runs.
+struct Repeated {
+    count: u64,
+    name: Part,
+    stage: Stage,
+    /// Its input alone is kept, and forward runs again in backward.
+    checkpointed: bool,
+}
+
+/// Runs a model's forward and, for training, backward on sizes.
+pub(crate) fn passes(architecture: &Architecture, workload: &Workload) -> Passes {
+    let mut stages = Vec::new();
+    let mut casts = 0u64;
+    let mut memory = None;
+    let last = architecture.towers.len().saturating_sub(1);
+    for (number, tower) in architecture.towers.iter().enumerate() {
+        let run = run_of(tower, workload, memory);
+        tower_stages(tower, run, workload, number == last, &mut stages, &mut casts);
+        memory = Some((run.sequence, tower.hidden));
+    }
+    compose(&stages, casts)
+}
+
+fn run_of<'w>(tower: &Tower, workload: &'w Workload, memory: Option<(u64, u64)>) -> Run<'w> {
+    let target = workload.target_sequence.filter(|_| memory.is_some());
+    let sequence = tower.fixed_tokens.or(target).unwrap_or(workload.sequence);
+    Run {
+        batch: workload.batch,
+        sequence: sequence.saturating_add(tower.added_tokens),
+        hidden: tower.hidden,
+        memory,
+        attention: workload.attention,
+        trained: workload.records_graph() && workload.adapters.is_none(),
+        adapters: workload.adapters.as_ref().filter(|_| workload.records_graph()),
+        causal: tower.causal,
+    }
+}
+
+impl Workload {
+    /// Whether forward records a graph.
+    pub(crate) fn records_graph(&self) -> bool {
+        matches!(self.task, Task::Train | Task::Forward)
+    }
+}
+
+fn tower_stages(
+    tower: &Tower,
+    run: Run<'_>,
+    workload: &Workload,
+    is_last: bool,
+    stages: &mut Vec<Repeated>,
+    casts: &mut u64,
+) {
+    let dropout = workload.dropout && workload.records_graph();
+    let operations = || Operations::new(workload.precision, dropout);
+    let mut ops = operations();
+    let (input, output) = embedding(&mut ops, tower, run);
+    let element = output.element;
+    *casts += ops.casts;
+    let stage = ops.tape.finish(input, output, false);
+    stages.push(Repeated { count: 1, name: "embeddings", stage, checkpointed: false });
+    // With frozen tables, a gradient flows from the first adapter on; checkpointing asks for one.
+    let flows = workload.records_graph();
+    for (count, shape) in &tower.layers {
+        let mut ops = operations();
+        let x = ops.tape.input(run.tokens() * run.hidden, element, flows);
+        let output = layer(&mut ops, shape, x, run);
+        ops.tape.drop(x);
+        *casts = casts.saturating_add(ops.casts.saturating_mul(*count));
+        let stage = ops.tape.finish(x, output, false);
+        for (count, checkpointed) in checkpointed(workload.checkpointing, *count) {
+            let stage = stage.clone();
+            stages.push(Repeated { count, name: "a layer", stage, checkpointed });
+        }
+    }
+    let mut ops = operations();
+    let x = ops.tape.input(run.tokens() * run.hidden, element, flows);
+    let loss = (is_last && workload.records_graph()).then_some(workload.loss);
+    let output = head(&mut ops, tower, x, loss, run);
+    *casts += ops.casts;
+    let stage = ops.tape.finish(x, output, is_last);
+    stages.push(Repeated { count: 1, name: "the head and the loss", stage, checkpointed: false });
+}
+
+/// How many of equal layers keep all, and how many only their input.
+fn checkpointed(checkpointing: Checkpointing, count: u64) -> Vec<(u64, bool)> {
+    match checkpointing {
+        Checkpointing::Nothing => vec![(count, false)],
+        Checkpointing::Full => vec![(count, true)],
+        Checkpointing::Every(step) => {
+            let with = count.div_ceil(step.max(1));
+            vec![(with, true), (count - with, false)]
+        }
+    }
+}
+
+impl Repeated {
+    /// Held between forward and backward by one of it.
+    fn kept(&self) -> u64 {
+        if self.checkpointed { self.stage.input } else { self.stage.kept }
+    }
+
+    /// The highest while forward runs in it, its input included.
+    fn forward_peak(&self) -> u64 {
+        // Without a graph nothing that a checkpointed layer makes is kept.
+        self.stage.forward_peak
+    }
+
+    /// The highest while backward runs in it.
+    fn backward_peak(&self) -> u64 {
+        if self.checkpointed {
+            // Forward runs again beside the gradient of the output and the input.
+            let again = self.stage.forward_peak + self.stage.output;
+            self.stage.backward_peak.max(again)
+        } else {
+            self.stage.backward_peak
+        }
+    }
+}
+
+fn compose(stages: &[Repeated], casts: u64) -> Passes {
+    let mut passes = Passes { casts, ..Passes::default() };
+    let mut below = 0u64;
+    for repeated in stages.iter().filter(|repeated| repeated.count > 0) {
+        let others = repeated.kept().saturating_mul(repeated.count - 1);
+        let peak = below.saturating_add(others).saturating_add(repeated.forward_peak());
+        passes.forward_peak = passes.forward_peak.max(peak);
+        below = below.saturating_add(others).saturating_add(repeated.kept());
+        add_parts(&mut passes.parts, repeated);
+    }
+    passes.kept = below;
+    for repeated in stages.iter().rev().filter(|repeated| repeated.count > 0) {
+        let (kept, new) = (repeated.kept(), repeated.stage.gradients);
+        passes.layer_gradients = passes.layer_gradients.max(new);
+        let all = kept.saturating_mul(repeated.count);
+        // The last of them, whose activations lie on all others', and the first, when all later
+        // gradients are there.
+        let later = new.saturating_mul(repeated.count - 1);
+        for (held, gradients) in
+            [(below.saturating_sub(kept), 0), (below.saturating_sub(all), later)]
+        {
+            let before = passes.gradients.saturating_add(gradients);
+            let peak = held.saturating_add(before).saturating_add(repeated.backward_peak());
+            if peak > passes.backward_peak {
+                passes.backward_peak = peak;
+                passes.backward_at = repeated.name;
+                passes.gradients_at_peak = before.saturating_add(new);
+            }
+        }
+        below = below.saturating_sub(all);
+        passes.gradients = passes.gradients.saturating_add(later).saturating_add(new);
+    }
+    passes
+}
+
+fn add_parts(parts: &mut Vec<(Part, u64)>, repeated: &Repeated) {
+    let own = if repeated.checkpointed {
+        vec![("checkpoints", repeated.stage.input)]
+    } else {
+        repeated.stage.parts.clone()
+    };
+    for (part, bytes) in own {
+        let bytes = bytes.saturating_mul(repeated.count);
+        match parts.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, sum)) => *sum = sum.saturating_add(bytes),
+            None => parts.push((part, bytes)),
+        }
+    }
+}
+
+/// Bytes of an element of the residual stream.
+pub(crate) fn stream_element(precision: Precision) -> u64 {
+    precision.parameter()
+}
