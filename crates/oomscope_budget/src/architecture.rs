@@ -233,6 +233,8 @@ pub enum Activation {
     Relu,
     /// SiLU.
     Silu,
+    /// `x * sigmoid(x)`, two operations.
+    SiluByHand,
     /// ReLU, squared.
     ReluSquared,
     /// `x * sigmoid(1.702 x)` (CLIP).

@@ -36,8 +36,13 @@ pub(crate) fn embedding(ops: &mut Operations, tower: &Tower, run: Run<'_>) -> (T
         looked_up(ops, table, input)
     } else {
         let inputs = tower.embedding.patch_inputs.iter().sum();
-        let matrix =
-            Matrix { inputs, outputs: hidden, bias: true, trained: run.trained, adapter: None };
+        let matrix = Matrix {
+            inputs,
+            outputs: hidden,
+            bias: true,
+            trained: run.trained,
+            ..Matrix::default()
+        };
         ops.linear(input, matrix)
     };
     for more in [positions, types].into_iter().filter(|rows| *rows > 0) {
@@ -57,7 +62,7 @@ pub(crate) fn embedding(ops: &mut Operations, tower: &Tower, run: Run<'_>) -> (T
             outputs: hidden,
             bias: false,
             trained: run.trained,
-            adapter: None,
+            ..Matrix::default()
         };
         let projected = ops.linear(x, matrix);
         ops.tape.drop(x);
@@ -110,7 +115,7 @@ fn logits(ops: &mut Operations, head: &Head, hidden: u64, x: Tensor, run: Run<'_
             outputs: hidden,
             bias: true,
             trained: run.trained,
-            adapter: None,
+            ..Matrix::default()
         };
         let dense = ops.linear(x, matrix);
         let active = ops.activation(dense, crate::Activation::Gelu);
@@ -122,7 +127,7 @@ fn logits(ops: &mut Operations, head: &Head, hidden: u64, x: Tensor, run: Run<'_
         outputs: head.outputs,
         bias: head.bias,
         trained: run.trained,
-        adapter: None,
+        ..Matrix::default()
     };
     let logits = ops.linear(x, matrix);
     if head.softcap {

@@ -37,7 +37,7 @@ impl Run<'_> {
     fn matrix(&self, inputs: u64, outputs: u64, bias: bool, name: &str) -> Matrix {
         let adapter = self.adapters.filter(|adapters| adapters.targets.iter().any(|t| t == name));
         let adapter = adapter.map(|adapters| (adapters.rank, adapters.element));
-        Matrix { inputs, outputs, bias, trained: self.trained, adapter }
+        Matrix { inputs, outputs, bias, trained: self.trained, is_packed: true, adapter }
     }
 }
 

@@ -4,6 +4,7 @@
 //! shapes; [`weights`] lists its parameter tensors. No I/O; nothing is downloaded or executed.
 
 mod architecture;
+mod budget;
 mod ends;
 mod layers;
 mod operations;
@@ -16,6 +17,7 @@ pub use architecture::{
     Activation, Architecture, Attention, Dense, Embedding, Experts, FeedForward, Head, Latent,
     Layer, Mixer, Norm, NormKind, Placement, QueryKeyNorm, StateSpace, Tower,
 };
+pub use budget::{Budget, Interval, Phase, Term, TermKind, budget};
 pub use weights::{Role, Weight, weights};
 pub use workload::{
     Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Precision, Quantization, Step, Task,

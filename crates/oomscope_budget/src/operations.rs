@@ -19,6 +19,8 @@ pub(crate) struct Matrix {
     pub(crate) bias: bool,
     /// Whether it gets a gradient.
     pub(crate) trained: bool,
+    /// Whether quantisation packs it: a layer's, not the head's.
+    pub(crate) is_packed: bool,
     /// The rank of its adapter, and the bytes of an adapter's element.
     pub(crate) adapter: Option<(u64, u64)>,
 }
@@ -30,13 +32,16 @@ pub(crate) struct Operations {
     pub(crate) precision: Precision,
     /// Whether dropout is active.
     pub(crate) dropout: bool,
+    /// Frozen matrices are stored in few bits, and unpacked into a half-precision type for each
+    /// product (`bitsandbytes` `MatMul4Bit`, 0.49).
+    pub(crate) packed: bool,
     /// Bytes of half-precision copies of matrices that autocast makes.
     pub(crate) casts: u64,
 }
 
 impl Operations {
     pub(crate) fn new(precision: Precision, dropout: bool) -> Operations {
-        Operations { tape: Tape::default(), precision, dropout, casts: 0 }
+        Operations { tape: Tape::default(), precision, dropout, packed: false, casts: 0 }
     }
 
     /// Names what follows.
@@ -76,14 +81,25 @@ impl Operations {
             self.casts = self.casts.saturating_add(elements.saturating_mul(element));
         }
         let saved = [input];
+        let cells = rows.saturating_mul(matrix.outputs);
+        // The unpacked matrix, and input and output in the type that it is unpacked to.
+        let unpacked = |ends: u64| 2 * (elements + if element > 2 { ends } else { 0 });
+        let is_packed = self.packed && matrix.is_packed;
         let output = self.tape.run(
-            rows.saturating_mul(matrix.outputs),
+            cells,
             element,
             Operation {
                 inputs: &[input],
                 saved: if matrix.trained { &saved } else { &[] },
+                scratch: if is_packed { unpacked(input.elements + cells) } else { 0 },
                 // The gradient is computed in the product's type and then cast.
-                backward_scratch: if is_cast && matrix.trained { elements * element } else { 0 },
+                backward_scratch: if is_cast && matrix.trained {
+                    elements * element
+                } else if is_packed {
+                    unpacked(input.elements + cells)
+                } else {
+                    0
+                },
                 weight_gradient: self.gradient(size, matrix.trained),
                 ..Operation::default()
             },
@@ -309,6 +325,13 @@ impl Operations {
                 let scaled = self.scaled(x);
                 let gate = self.scaled(scaled);
                 self.tape.drop(scaled);
+                self.saves_result(gate);
+                let output = self.product(x, gate);
+                self.tape.drop(gate);
+                output
+            }
+            Activation::SiluByHand => {
+                let gate = self.scaled(x);
                 self.saves_result(gate);
                 let output = self.product(x, gate);
                 self.tape.drop(gate);

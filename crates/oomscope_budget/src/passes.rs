@@ -84,7 +84,10 @@ fn tower_stages(
     casts: &mut u64,
 ) {
     let dropout = workload.dropout && workload.records_graph();
-    let operations = || Operations::new(workload.precision, dropout);
+    let operations = || Operations {
+        packed: workload.quantization.is_some(),
+        ..Operations::new(workload.precision, dropout)
+    };
     let mut ops = operations();
     let (input, output) = embedding(&mut ops, tower, run);
     let element = output.element;
@@ -198,9 +201,4 @@ fn add_parts(parts: &mut Vec<(Part, u64)>, repeated: &Repeated) {
             None => parts.push((part, bytes)),
         }
     }
-}
-
-/// Bytes of an element of the residual stream.
-pub(crate) fn stream_element(precision: Precision) -> u64 {
-    precision.parameter()
 }

@@ -1,0 +1,229 @@
+//! What a model and a workload need on one device, term by term and phase by phase.
+
+use crate::passes::{Passes, passes};
+use crate::tape::Part;
+use crate::workload::{Optimizer, Precision, Quantization, Step, Task, Workload};
+use crate::{Architecture, Role, Weight};
+
+/// A budget: terms, phases and the peak. All in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// What is held, and for what, largest first within its kind.
+    pub terms: Vec<Term>,
+    /// The phases of a step in their order, each with its highest.
+    pub phases: Vec<Phase>,
+    /// Parameters of the model, without adapters.
+    pub parameters: u64,
+    /// Parameters that are trained.
+    pub trained: u64,
+    /// The highest of `torch.cuda.max_memory_allocated`.
+    pub allocated: Interval,
+    /// The highest of `torch.cuda.max_memory_reserved`.
+    pub reserved: Interval,
+}
+
+/// One thing that memory is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// `weights`, `gradients`, `optimizer states`, `norms`, `logits and loss`, …
+    pub name: Part,
+    /// Which kind it is.
+    pub kind: TermKind,
+    /// Bytes at its highest.
+    pub bytes: u64,
+    /// How it is computed, with the numbers.
+    pub formula: String,
+}
+
+/// Kinds of terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermKind {
+    /// Held all the time.
+    Constant,
+    /// Held from forward to backward.
+    Activations,
+    /// Held for a moment.
+    Temporary,
+}
+
+/// A phase of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// `forward`, `backward`, `optimizer step`, …
+    pub name: &'static str,
+    /// Its highest, in bytes.
+    pub allocated: u64,
+}
+
+/// A figure with its bounds; the truth lies between them in nine of ten cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interval {
+    /// Lower bound.
+    pub low: u64,
+    /// The likely value.
+    pub likely: u64,
+    /// Upper bound.
+    pub high: u64,
+}
+
+/// A cuBLAS workspace up to compute capability 8.9, in bytes
+/// (`aten/src/ATen/cuda/CublasHandlePool.cpp`, `:4096:2:16:8`).
+const CUBLAS_WORKSPACE: u64 = 8_519_680;
+
+/// What a model and a workload need.
+pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Workload) -> Budget {
+    let passes = passes(architecture, workload);
+    let parameters = weights.iter().map(Weight::elements).fold(0, u64::saturating_add);
+    let constant = stored(weights, workload) + adapter_bytes(&passes, workload);
+    let trains = workload.task == Task::Train;
+    let trained = if trains { passes.gradients / gradient_element(workload).max(1) } else { 0 };
+    let states = if trains { states(workload, trained) } else { 0 };
+    let temporaries = if trains { temporaries(workload, trained, &passes) } else { 0 };
+    let workspaces = CUBLAS_WORKSPACE * if trains { 2 } else { 1 };
+    let cache = cache(architecture, workload);
+    let base = constant + states + workspaces + cache;
+    let gradients = if trains { passes.gradients } else { 0 };
+    let mut phases = vec![
+        Phase { name: "loaded", allocated: constant },
+        Phase { name: "forward", allocated: base + passes.casts + passes.forward_peak },
+    ];
+    if trains {
+        phases.extend([
+            Phase { name: "backward", allocated: base + passes.casts + passes.backward_peak },
+            Phase { name: "optimizer step", allocated: base + gradients + temporaries },
+        ]);
+    }
+    let peak = phases.iter().map(|phase| phase.allocated).max().unwrap_or(0);
+    let terms = terms(weights, workload, &passes, [constant, gradients, states, temporaries]);
+    Budget {
+        terms,
+        parameters,
+        trained,
+        allocated: around(peak, 0.03, 0.05),
+        reserved: reserved(peak, &passes),
+        phases,
+    }
+}
+
+fn around(bytes: u64, below: f64, above: f64) -> Interval {
+    let scaled = |factor: f64| (bytes as f64 * factor) as u64;
+    Interval { low: scaled(1.0 - below), likely: bytes, high: scaled(1.0 + above) }
+}
+
+/// Reserved memory is what was allocated and what lies between: more where sizes vary.
+fn reserved(peak: u64, _passes: &Passes) -> Interval {
+    let likely = around(peak, 0.0, 0.04).high;
+    Interval { low: peak, likely, high: around(peak, 0.0, 0.18).high }
+}
+
+/// Bytes of the model's own parameters.
+fn stored(weights: &[Weight], workload: &Workload) -> u64 {
+    weights
+        .iter()
+        .map(|weight| stored_weight(weight, workload))
+        .fold(0, |sum, bytes| sum.saturating_add(bytes))
+}
+
+fn stored_weight(weight: &Weight, workload: &Workload) -> u64 {
+    let elements = weight.elements();
+    let packed = matches!(weight.role, Role::Linear | Role::Expert);
+    let Some(quantization) = workload.quantization.filter(|_| packed) else {
+        return elements.saturating_mul(workload.precision.parameter());
+    };
+    // One scale of 4 bytes for 64 elements; quantised again, one byte and 4 bytes for 256 of them.
+    match quantization {
+        Quantization::Nf4 { double: false } => elements / 2 + elements / 16,
+        Quantization::Nf4 { double: true } => elements / 2 + elements / 64 + elements / 4096,
+        Quantization::Int8 => elements + elements / 512,
+    }
+}
+
+fn adapter_bytes(passes: &Passes, workload: &Workload) -> u64 {
+    if workload.adapters.is_some() { passes.gradients } else { 0 }
+}
+
+fn gradient_element(workload: &Workload) -> u64 {
+    workload.adapters.as_ref().map_or(workload.precision.parameter(), |adapters| adapters.element)
+}
+
+/// Bytes of the optimizer's states, from its second step on.
+fn states(workload: &Workload, trained: u64) -> u64 {
+    let element = gradient_element(workload);
+    match workload.optimizer {
+        Optimizer::Nothing | Optimizer::Adafactor => 0,
+        Optimizer::AdamW(_) => 2 * trained * element,
+        Optimizer::Sgd { momentum, .. } => {
+            if momentum {
+                trained * element
+            } else {
+                0
+            }
+        }
+        Optimizer::Lion | Optimizer::Muon => trained * element,
+        Optimizer::Adam8bit { paged: true } => 0,
+        // Two states of one byte, and a scale of 4 bytes for each block of 256.
+        Optimizer::Adam8bit { paged: false } => 2 * trained + trained / 32,
+    }
+}
+
+/// Bytes that live while the optimizer steps.
+fn temporaries(workload: &Workload, trained: u64, passes: &Passes) -> u64 {
+    let all = trained * gradient_element(workload);
+    match workload.optimizer {
+        Optimizer::AdamW(Step::Foreach) => all,
+        Optimizer::AdamW(Step::Loop) | Optimizer::Muon => passes.layer_gradients,
+        Optimizer::Adafactor => passes.layer_gradients,
+        Optimizer::Nothing
+        | Optimizer::AdamW(Step::Fused)
+        | Optimizer::Sgd { .. }
+        | Optimizer::Lion
+        | Optimizer::Adam8bit { .. } => 0,
+    }
+}
+
+/// Bytes of keys and values of all tokens.
+fn cache(architecture: &Architecture, workload: &Workload) -> u64 {
+    let Task::Generate { tokens } = workload.task else { return 0 };
+    let tokens = workload.batch.saturating_mul(workload.sequence.saturating_add(tokens));
+    let of_layer = |layer: &crate::Layer| match &layer.mixer {
+        crate::Mixer::Attention(shape) => {
+            let seen = shape.window.map_or(tokens, |window| tokens.min(workload.batch * window));
+            2 * shape.key_value_heads * shape.head * seen
+        }
+        crate::Mixer::Latent(shape) => (shape.key_value_rank + shape.rotary) * tokens,
+        crate::Mixer::StateSpace(shape) => workload.batch * shape.inner * shape.state,
+        crate::Mixer::Nothing => 0,
+    };
+    let layers = architecture.towers.iter().flat_map(|tower| &tower.layers);
+    layers.map(|(count, layer)| count * of_layer(layer)).sum::<u64>() * workload.precision.product()
+}
+
+fn terms(
+    weights: &[Weight],
+    workload: &Workload,
+    passes: &Passes,
+    [constant, gradients, states, temporaries]: [u64; 4],
+) -> Vec<Term> {
+    let elements: u64 = weights.iter().map(Weight::elements).sum();
+    let term = |name, kind, bytes, formula| Term { name, kind, bytes, formula };
+    let mut terms = vec![
+        term("weights", TermKind::Constant, constant, format!("{elements} parameters")),
+        term("gradients", TermKind::Constant, gradients, "of what is trained".to_owned()),
+        term("optimizer states", TermKind::Constant, states, format!("{:?}", workload.optimizer)),
+        term(
+            "optimizer temporaries",
+            TermKind::Temporary,
+            temporaries,
+            format!("{:?}", workload.optimizer),
+        ),
+    ];
+    if workload.precision == Precision::Autocast {
+        let formula = "2 bytes of each matrix".to_owned();
+        terms.push(term("autocast copies", TermKind::Activations, passes.casts, formula));
+    }
+    for (part, bytes) in &passes.parts {
+        terms.push(term(part, TermKind::Activations, *bytes, String::new()));
+    }
+    terms.retain(|term| term.bytes > 0);
+    terms
+}

@@ -1,0 +1,167 @@
+//! Published measurements beside what the budget says of the same configuration.
+
+use std::path::PathBuf;
+
+use oomscope_budget::{
+    Activation, Adapters, Architecture, Attention, AttentionKind, Checkpointing, Dense, Embedding,
+    FeedForward, Head, Layer, Loss, Mixer, Norm, NormKind, Optimizer, Precision, Quantization,
+    Role, Step, Task, Tower, Weight, Workload, budget,
+};
+use serde_json::Value;
+
+fn rows() -> Option<Vec<Value>> {
+    let shared = std::env::var_os("OOMSCOPE_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let text = std::fs::read_to_string(shared.join("data/measured/measured.jsonl")).ok()?;
+    Some(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+fn number(row: &Value, key: &str) -> u64 {
+    row[key].as_u64().unwrap_or(0)
+}
+
+/// A decoder of the dimensions that a row states.
+fn decoder(dims: &Value) -> (Architecture, Vec<Weight>) {
+    let hidden = number(dims, "hidden_size");
+    let heads = number(dims, "num_attention_heads").max(number(dims, "num_heads"));
+    let layers = number(dims, "num_layers");
+    let width = number(dims, "intermediate_size");
+    let vocabulary = number(dims, "vocab_size");
+    let head = dims["head_dim"].as_u64().unwrap_or(hidden / heads.max(1));
+    let key_value_heads = dims["num_kv_heads"].as_u64().unwrap_or(heads);
+    let tied = dims["tie_word_embeddings"].as_bool().unwrap_or(false);
+    let own = dims["arch"].is_string();
+    let layer = Layer {
+        mixer: Mixer::Attention(Attention {
+            heads,
+            key_value_heads,
+            head,
+            rotary: head,
+            ..Attention::default()
+        }),
+        feed_forward: FeedForward::Dense(Dense {
+            width,
+            gated: true,
+            activation: if own { Activation::SiluByHand } else { Activation::Silu },
+            ..Dense::default()
+        }),
+        norm: Norm { kind: NormKind::RootMeanSquare, width: hidden, bias: false },
+        ..Layer::default()
+    };
+    let tower = Tower {
+        name: "decoder",
+        hidden,
+        embedding: Embedding { vocabulary, ..Embedding::default() },
+        layers: vec![(layers, layer)],
+        final_norm: Some(Norm { kind: NormKind::RootMeanSquare, width: hidden, bias: false }),
+        head: Some(Head { outputs: vocabulary, tied, ..Head::default() }),
+        causal: true,
+        ..Tower::default()
+    };
+    let linear = hidden * head * (2 * heads + 2 * key_value_heads) + 3 * hidden * width;
+    let weight = |role, elements, count| Weight {
+        name: String::new(),
+        shape: vec![elements],
+        count,
+        role,
+    };
+    let mut weights = vec![
+        weight(Role::Embedding, vocabulary * hidden, 1),
+        weight(Role::Linear, linear, layers),
+        weight(Role::Norm, hidden, 2 * layers + 1),
+    ];
+    if !tied {
+        weights.push(weight(Role::Head, vocabulary * hidden, 1));
+    }
+    let architecture =
+        Architecture { family: "llama".to_owned(), towers: vec![tower], ..Architecture::default() };
+    (architecture, weights)
+}
+
+fn workload(row: &Value) -> Option<Workload> {
+    let precision = row["precision"].as_str().unwrap_or_default();
+    let quantized = row["quant"].as_str().is_some_and(|quant| quant.starts_with("nf4"));
+    let task = match row["task"].as_str()? {
+        "train" => Task::Train,
+        "infer" => Task::Infer,
+        task if task.starts_with("forward with grad") => Task::Forward,
+        _ => return None,
+    };
+    let adapters = row["lora"].is_object().then(|| Adapters {
+        rank: number(&row["lora"], "rank"),
+        targets: row["lora"]["targets"]
+            .as_array()
+            .map(|names| names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default(),
+        element: 4,
+        dropout: false,
+    });
+    Some(Workload {
+        task,
+        batch: row["batch"].as_u64()?,
+        sequence: row["seq"].as_u64()?,
+        precision: if quantized {
+            Precision::Full
+        } else if precision.contains("autocast") || precision.contains("mixed") {
+            Precision::Autocast
+        } else if precision.contains("16") && !precision.starts_with("fp32") {
+            Precision::Half
+        } else {
+            Precision::Full
+        },
+        optimizer: if task == Task::Train {
+            Optimizer::AdamW(if row["optimizer"].as_str().is_some_and(|o| o.contains("cs336")) {
+                Step::Loop
+            } else {
+                Step::Foreach
+            })
+        } else {
+            Optimizer::Nothing
+        },
+        checkpointing: if row["ckpt"].as_str().is_some_and(|c| c.starts_with("full")) {
+            Checkpointing::Full
+        } else {
+            Checkpointing::Nothing
+        },
+        attention: match row["attention"].as_str().unwrap_or_default() {
+            a if a.contains("eager") => AttentionKind::Eager,
+            a if a.contains("naive") => AttentionKind::Naive,
+            _ => AttentionKind::Fused,
+        },
+        loss: Loss::Upcast,
+        adapters,
+        quantization: quantized.then_some(Quantization::Nf4 { double: false }),
+        ..Workload::default()
+    })
+}
+
+#[test]
+fn published_measurements_are_met() {
+    let Some(rows) = rows() else {
+        eprintln!("skipped: there are no published measurements beside the project");
+        return;
+    };
+    for row in &rows {
+        if !row["dims"].is_object() || row["measured"]["kind"].as_str().is_none() {
+            continue;
+        }
+        let Some(workload) = workload(row) else { continue };
+        let (architecture, weights) = decoder(&row["dims"]);
+        let budget = budget(&architecture, &weights, &workload);
+        let truth = row["measured"]["bytes"].as_u64().unwrap_or(0);
+        let error = 100.0 * (budget.allocated.likely as f64 / truth as f64 - 1.0);
+        let mib = |bytes: u64| bytes >> 20;
+        println!(
+            "{:>7.2}% {:>7} {:>7} {} {} | {} | {:?}",
+            error,
+            mib(truth),
+            mib(budget.allocated.likely),
+            row["id"].as_str().unwrap_or_default(),
+            row["quality"].as_str().unwrap_or_default(),
+            budget.phases.iter().map(|p| format!("{} {}", p.name, mib(p.allocated))).collect::<Vec<_>>().join(", "),
+            (workload.batch, workload.sequence, row["quant"].as_str().unwrap_or(""), row["attention"].as_str().unwrap_or(""), row["precision"].as_str().map(|p| p.get(..12).unwrap_or(p)).unwrap_or("")),
+        );
+    }
+}
