@@ -5,18 +5,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oomscope_diagnose::record::ProcessRecord;
-use oomscope_model::{Evidence, Frame, FrameOrigin, MemorySample, Place, Problem};
+use oomscope_diagnose::record::{ProcessRecord, device_at};
+use oomscope_model::{Evidence, Frame, FrameOrigin, LiveDevice, MemorySample, Place, Problem};
 use oomscope_source::InputFile;
 
 use super::directory::RunInfo;
 use super::reading::{Process, processes};
+use super::sampler;
 use crate::diagnose;
 use crate::input::{Content, Gathered, Input, Kind, open};
 
 /// More source files than this are not read, and none above this size.
 const MOST_SOURCES: usize = 200;
 const LARGEST_SOURCE: u64 = 8 << 20;
+
+/// The sampler writes a fourth of it.
+const LARGEST_SAMPLES: u64 = 64 << 20;
 
 /// Reads a run: of its processes the one that died of memory first, else one that ran out of it,
 /// else the first.
@@ -56,6 +60,7 @@ pub(crate) fn evidence(run: &Path) -> Evidence {
     for log in &mut evidence.logs {
         log.samples = samples(&process.record);
     }
+    evidence.device_at_failure = device_at_failure(run, &process.record);
     let sources = sources(&evidence, &process.record, &cwd);
     evidence.inputs.extend(sources.iter().map(|file| format!("source {}", file.path)));
     let (source, problems) = oomscope_source::analyse_with_problems(sources);
@@ -74,6 +79,18 @@ fn chosen(processes: &[Process]) -> Option<&Process> {
         .or_else(|| processes.iter().find(|process| !process.record.ooms.is_empty()))
         .or_else(|| processes.iter().find(|process| !process.record.exceptions.is_empty()))
         .or_else(|| processes.first())
+}
+
+/// The device as the sampler saw it about when memory ran out.
+fn device_at_failure(run: &Path, record: &ProcessRecord) -> Option<LiveDevice> {
+    let uncaught = record.ooms.iter().rev().find(|oom| !oom.caught);
+    let oom = uncaught.or_else(|| record.ooms.first())?;
+    sampler::FILES.iter().find_map(|name| {
+        let path = run.join(name);
+        let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= LARGEST_SAMPLES);
+        let bytes = is_small.then(|| fs::read(&path).ok()).flatten()?;
+        device_at(&String::from_utf8_lossy(&bytes), record, oom)
+    })
 }
 
 /// The exception that ended the process, as Python prints it.

@@ -5,6 +5,7 @@
 //! inside the process's folder, and one that leads out of it is dropped.
 
 mod device;
+mod driver;
 mod line;
 mod process;
 mod repair;
@@ -12,6 +13,7 @@ mod repair;
 use oomscope_model::Problem;
 
 pub use device::{DeviceUse, PhaseUse};
+pub use driver::device_at;
 pub use line::{
     AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Start, Step,
     StepSource, Torch,

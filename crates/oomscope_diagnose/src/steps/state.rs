@@ -54,6 +54,14 @@ pub(crate) fn capture(context: &Context<'_>) -> StateStep {
         }
         add("peak allocated", snapshot.peak_allocated, true);
     }
+    if let Some(device) = &context.evidence.device_at_failure {
+        let used: Bytes = device.processes.iter().filter_map(|process| process.bytes).sum();
+        let known = figures.iter().any(|figure| figure.name == "other processes");
+        if !known && used > Bytes::ZERO {
+            let from = format!("device {} ({}) at the failure", device.index, device.name);
+            figures.push(Figure { name: "other processes", bytes: used, from });
+        }
+    }
     for device in &context.evidence.live {
         let from = format!("device {} ({}) now", device.index, device.name);
         figures.push(Figure { name: "capacity now", bytes: device.capacity, from: from.clone() });
