@@ -68,10 +68,21 @@ impl Place {
     fn oomscope(&self, arguments: &[&str]) -> Output {
         let mut command = self.prepared(env!("CARGO_BIN_EXE_oomscope"));
         command.args(arguments);
-        if !matches!(arguments, ["runs" | "diagnose", ..]) {
+        if !matches!(arguments, ["runs" | "diagnose", ..]) && !arguments.contains(&"--recorded") {
             command.arg("--").args(&self.command);
         }
         command.output().expect("the binary starts")
+    }
+
+    /// A run directory as the recorder leaves it, without having run anything.
+    fn recorded(&self, records: &str, devices: &str) -> PathBuf {
+        let run = self.path().join(".oomscope/runs/20260101-000000-0000");
+        fs::create_dir_all(run.join("p7")).expect("made");
+        let info = r#"{"schema_version":1,"id":"20260101-000000-0000","verb":"run","command":["train"],"cwd":"/","started":1.0,"exit_code":0,"version":"0"}"#;
+        fs::write(run.join("run.json"), info).expect("written");
+        fs::write(run.join("p7/records.jsonl"), records).expect("written");
+        fs::write(run.join("devices.jsonl"), devices).expect("written");
+        run
     }
 
     /// The command itself.
@@ -136,6 +147,98 @@ fn a_verification_without_a_device_is_too_short() {
     let place = Place::new(&["true".to_owned()], "");
     let (json, output) = place.verified(&[]);
     assert_eq!((json["verdict"].as_str(), output.status.code()), (Some("too_short"), Some(1)));
+}
+
+/// An old error text, which does not tell who else is on the device.
+const OLD_FAILURE: &str = r#"{"kind":"start","t":1.0,"schema_version":1,"pid":7}
+{"kind":"device","t":1.1,"device":0,"uuid":"u-1","total":8589934592}
+{"kind":"oom","t":9.0,"n":1,"device":0,"requested":1073741824,"total":8589934592,"free":104857600}
+{"kind":"exception","t":9.1,"type":"RuntimeError","message":"CUDA out of memory. Tried to allocate 1.00 GiB (GPU 0; 8.00 GiB total capacity; 1.00 GiB already allocated; 100.00 MiB free; 1.00 GiB reserved in total by PyTorch)","is_oom":true}
+"#;
+
+#[test]
+fn another_process_that_the_driver_listed_at_the_failure_is_the_cause() {
+    let place = Place::new(&[], "");
+    let devices = r#"{"t":8.5,"devices":[{"device":0,"name":"A","uuid":"u-0","total":8589934592,"free":1},{"device":1,"name":"B","uuid":"u-1","total":8589934592,"free":104857600,"processes":[{"pid":7,"used":1500000000},{"pid":4711,"used":6442450944}]}]}
+"#;
+    place.recorded(OLD_FAILURE, devices);
+    // Beside another input: a run is one wherever it stands among them.
+    for inputs in [&["last"][..], &["train.py", "20260101"], &["last", "."]] {
+        let mut arguments = vec!["diagnose", "--format", "json"];
+        arguments.extend(inputs);
+        let output = place.oomscope(&arguments);
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(json["causes"][0]["name"], "other-process", "{json:#}");
+        assert!(json["causes"][0].to_string().contains("process 4711"), "{json:#}");
+    }
+}
+
+#[test]
+fn a_recorded_run_is_judged_without_running_anything() {
+    let place = Place::new(&[], "");
+    let step = |n: u64| {
+        format!(
+            "{{\"kind\":\"step\",\"t\":{n},\"step\":{n},\"source\":\"optimizer\",\"devices\":[{{\"device\":0,\"allocated\":{}}}]}}\n",
+            n << 20
+        )
+    };
+    let run = place.recorded(&(1..20).map(step).collect::<String>(), "");
+    for name in ["last", "20260101", run.to_str().expect("text")] {
+        let (json, output) = place.verified(&["--recorded", name]);
+        assert_eq!((json["verdict"].as_str(), output.status.code()), (Some("growing"), Some(1)));
+        assert_eq!(json["command"][0], "train");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_file_tells_what_an_unrecorded_command_died_of() {
+    let message = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 15.66 GiB. GPU 0 has a total capacity of 8.00 GiB of which 6.27 GiB is free.";
+    let script = format!("echo 'an earlier line' >&2; echo '{message}' >&2; exit 1");
+    let place = Place::new(&["sh".to_owned(), "-c".to_owned(), script], "");
+    let log = place.path().join("train.log");
+    fs::write(&log, "what was there before\n").expect("written");
+    let file = fs::OpenOptions::new().append(true).open(&log).expect("opened");
+    let mut command = place.prepared(env!("CARGO_BIN_EXE_oomscope"));
+    command.args(["run", "--"]).args(&place.command).stderr(file);
+    assert_eq!(command.status().expect("it starts").code(), Some(1));
+    let kept = fs::read_to_string(place.run_directory().join("log.txt")).expect("kept");
+    assert_eq!(kept, format!("an earlier line\n{message}\n"));
+    let said = fs::read_to_string(&log).expect("read");
+    assert!(said.contains("out of memory[oversized-allocation]"), "{said}");
+}
+
+#[test]
+fn a_python_below_a_shell_script_is_recorded() {
+    let Some(command) = torch() else { return };
+    let program = format!("{HEAD}step()\ntorch.empty(1 << 40, device='cuda')\n");
+    let mut place = Place::new(&command, &program);
+    let script = format!("#!/bin/sh\necho begin\n{} \"$1\"\necho end $?\n", command.join(" "));
+    fs::write(place.path().join("job.sh"), script).expect("written");
+    place.command = ["sh", "job.sh", "train.py"].map(str::to_owned).to_vec();
+    let output = place.oomscope(&["run"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "begin\nend 1\n".into()));
+    let said = text(&output.stderr);
+    assert!(said.contains("out of memory[oversized-allocation]"), "{said}");
+}
+
+#[test]
+fn a_cell_of_a_notebook_is_shown_from_the_recording() {
+    let Some(command) = torch() else { return };
+    // As IPython registers and names the code of a cell.
+    let program = "\
+import linecache, torch
+torch.backends.cudnn.enabled = False
+name, cell = '/tmp/ipykernel_7/42.py', 'import torch\\nhuge = torch.empty(1 << 40, device=\"cuda\")\\n'
+linecache.cache[name] = (len(cell), None, cell.splitlines(True), name)
+exec(compile(cell, name, 'exec'))
+";
+    let place = Place::new(&command, program);
+    let said = text(&place.oomscope(&["run"]).stderr);
+    assert!(said.contains("2 │ huge = torch.empty(1 << 40"), "{said}");
+    let run = place.run_directory();
+    let again = text(&place.oomscope(&["diagnose", run.to_str().expect("text")]).stdout);
+    assert!(again.contains("2 │ huge = torch.empty(1 << 40"), "{again}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! are warm. The causes read this and nothing else.
 
 use oomscope_model::{
-    Bytes, Evidence, Failure, Frame, GradMode, Growth, LiveDevice, MemoryError, MemorySample, Phase, Place,
-    ReplayEvidence, Role, Signal, SnapshotEvidence, SourceFile,
+    Bytes, Evidence, Failure, Frame, GradMode, Growth, LiveDevice, MemoryError, MemorySample,
+    Phase, Place, ReplayEvidence, Role, Signal, SnapshotEvidence, SourceFile,
 };
 
 use crate::join::{self, Joined};

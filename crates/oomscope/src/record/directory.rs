@@ -165,6 +165,17 @@ pub(crate) fn find(root: &Path, name: &str) -> Result<PathBuf> {
     }
 }
 
+/// The run that an input of `diagnose` names, if it names one: a run directory, and where no path
+/// of that name is there `last` or the start of an ID.
+pub(crate) fn named(root: &Path, input: &str) -> Option<PathBuf> {
+    let path = Path::new(input);
+    if path.exists() {
+        return is_run(path).then(|| path.to_owned());
+    }
+    let is_date = input.len() >= 8 && input.bytes().take(8).all(|byte| byte.is_ascii_digit());
+    if input == "last" || is_date { find(root, input).ok() } else { None }
+}
+
 pub(super) fn no_runs(root: &Path) -> String {
     format!("no recorded run below {}; `oomscope run -- COMMAND` makes one", root.display())
 }

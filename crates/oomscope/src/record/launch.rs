@@ -12,7 +12,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::{agent, directory, sampler};
+use super::{agent, directory, sampler, tail};
 
 /// Which snapshots a process writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     if launch.output == Output::ToStandardError {
         command.stdout(Stdio::from(std::io::stderr()));
     }
+    let log = tail::begin();
     let spawned = command.spawn();
     let mut child = match spawned {
         Ok(child) => child,
@@ -119,6 +120,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     handle.close();
     let _ = forwarder.join();
     drop(watched);
+    tail::keep(&run, log);
     let status = status.with_context(|| format!("cannot wait for {program}"))?;
     info.ended = Some(directory::seconds(SystemTime::now()));
     (info.exit_code, info.signal) = (status.code(), status.signal());

@@ -11,6 +11,7 @@ use oomscope_model::{Bytes, Diagnosis};
 use super::evidence::evidence;
 use super::launch::{Ended, Launch, Output, Snapshots, launch};
 use super::reading::{Process, processes};
+use super::tail;
 use crate::cli::ColorChoice;
 use crate::output::{self, Replace};
 
@@ -101,7 +102,8 @@ fn conclude(arguments: &RunArguments, ended: &Ended, color: ColorChoice) -> Resu
     let found = processes(&ended.run);
     let run = shown(&ended.run);
     let failed = found.iter().any(|process| !process.record.ooms.is_empty())
-        || found.iter().any(|process| process.record.died_of_memory());
+        || found.iter().any(|process| process.record.died_of_memory())
+        || !ended.succeeded() && tail::ran_out(&ended.run);
     if failed && arguments.on_oom == OnOom::Diagnose {
         let diagnosis = diagnose(&evidence(&ended.run));
         keep(&ended.run, &diagnosis)?;

@@ -63,6 +63,20 @@ pub fn device_at(text: &str, record: &ProcessRecord, oom: &Oom) -> Option<LiveDe
     })
 }
 
+/// The device that `oom` happened on as the allocator knew it: without other processes.
+pub fn device_of(record: &ProcessRecord, oom: &Oom) -> Option<LiveDevice> {
+    let index = oom.device?;
+    let stated = record.devices.iter().find(|device| device.device == index);
+    Some(LiveDevice {
+        index,
+        name: stated.and_then(|device| device.name.clone()).unwrap_or_default(),
+        uuid: stated.and_then(|device| device.uuid.clone()),
+        capacity: Bytes(oom.total?),
+        free: Bytes(oom.free?),
+        processes: Vec::new(),
+    })
+}
+
 /// The visible devices may be a part of all, in another order: the identity tells, else the
 /// process itself, else that there is no other.
 fn the_one(seen: Vec<Seen>, own: Option<u64>, uuid: Option<&str>) -> Option<Seen> {

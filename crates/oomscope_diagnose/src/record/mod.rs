@@ -13,10 +13,10 @@ mod repair;
 use oomscope_model::Problem;
 
 pub use device::{DeviceUse, PhaseUse};
-pub use driver::device_at;
+pub use driver::{device_at, device_of};
 pub use line::{
-    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Start, Step,
-    StepSource, Torch,
+    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Source, Start,
+    Step, StepSource, Torch,
 };
 pub use process::ProcessRecord;
 

@@ -56,10 +56,15 @@ pub(crate) fn capture(context: &Context<'_>) -> StateStep {
     }
     if let Some(device) = &context.evidence.device_at_failure {
         let used: Bytes = device.processes.iter().filter_map(|process| process.bytes).sum();
-        let known = figures.iter().any(|figure| figure.name == "other processes");
-        if !known && used > Bytes::ZERO {
-            let from = format!("device {} ({}) at the failure", device.index, device.name);
-            figures.push(Figure { name: "other processes", bytes: used, from });
+        let from = format!("device {} ({}) at the failure", device.index, device.name);
+        let mut add = |name, bytes| {
+            if !figures.iter().any(|figure: &Figure| figure.name == name) {
+                figures.push(Figure { name, bytes, from: from.clone() });
+            }
+        };
+        add("capacity", device.capacity);
+        if used > Bytes::ZERO {
+            add("other processes", used);
         }
     }
     for device in &context.evidence.live {
