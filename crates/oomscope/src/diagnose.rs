@@ -27,15 +27,7 @@ pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<E
             Err(problem) => evidence.problems.push(problem),
         }
     }
-    if evidence.inputs.is_empty() && evidence.live.is_empty() {
-        for problem in &evidence.problems {
-            output::say(&format!("error: {problem}"));
-            if let Some(hint) = &problem.hint {
-                output::say(&format!("hint: {hint}"));
-            }
-        }
-        bail!("nothing could be read");
-    }
+    something_was_read(&evidence)?;
     let diagnosis = diagnose(&evidence);
     let detail = if arguments.brief { Detail::Brief } else { Detail::Full };
     let charset = if arguments.ascii { Charset::Ascii } else { Charset::Unicode };
@@ -50,6 +42,20 @@ pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<E
         Verdict::Healthy => ExitCode::SUCCESS,
         Verdict::Claimed(_) | Verdict::Undecided => ExitCode::from(1),
     })
+}
+
+/// Otherwise says why nothing was.
+pub(crate) fn something_was_read(evidence: &Evidence) -> Result<()> {
+    if !evidence.inputs.is_empty() || !evidence.live.is_empty() {
+        return Ok(());
+    }
+    for problem in &evidence.problems {
+        output::say(&format!("error: {problem}"));
+        if let Some(hint) = &problem.hint {
+            output::say(&format!("hint: {hint}"));
+        }
+    }
+    bail!("nothing could be read")
 }
 
 /// What any mix of inputs says. Runs are those below `root`, or any run directory.

@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: &FixArguments) -> Result<ExitCode> {
         None
     };
     let evidence = evidence(arguments, before.as_ref())?;
+    diagnosing::something_was_read(&evidence)?;
     let diagnosis = diagnose(&evidence);
     let mut out = std::io::stdout();
     let planned = patches::planned(&diagnosis);

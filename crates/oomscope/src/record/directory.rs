@@ -141,7 +141,25 @@ pub(super) fn all(root: &Path) -> Result<Vec<(PathBuf, Result<RunInfo>)>> {
     let mut found: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
     found.sort();
-    Ok(found.into_iter().map(|path| (path.clone(), RunInfo::read(&path))).collect())
+    let mut runs: Vec<_> = found
+        .into_iter()
+        .map(|path| {
+            let info = RunInfo::read(&path);
+            (path, info)
+        })
+        .collect();
+    // The names tell seconds only; a run that is damaged stays where its name puts it.
+    let started = |run: &(PathBuf, Result<RunInfo>)| {
+        let second =
+            run.0.file_name().map(|name| name.to_string_lossy().chars().take(15).collect());
+        let second: String = second.unwrap_or_default();
+        (second, run.1.as_ref().map_or(0.0, |info| info.started))
+    };
+    runs.sort_by(|a, b| {
+        let (a, b) = (started(a), started(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    Ok(runs)
 }
 
 /// The run that a path, an ID, the start of one, or `last` names.

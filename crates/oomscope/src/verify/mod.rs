@@ -60,8 +60,9 @@ pub(crate) struct VerifyArguments {
     /// Judge a recorded run (an ID, `last`, a run directory) instead of running a command.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["steps", "command"])]
     recorded: Option<String>,
-    /// The command with its arguments. Its standard output goes to standard error.
-    #[arg(last = true, required_unless_present = "recorded", value_name = "COMMAND")]
+    /// The command with its arguments; `--` before it keeps its options from being taken for ours.
+    /// Its standard output goes to standard error.
+    #[arg(trailing_var_arg = true, required_unless_present = "recorded", value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
 
