@@ -18,7 +18,7 @@ use crate::output;
 
 #[derive(Args)]
 pub(crate) struct AttachArguments {
-    /// The process: its number, or that of the command that `oomscope run` started.
+    /// The process: its number, or that of what started it.
     pid: u32,
     /// Where runs are kept.
     #[arg(long, value_name = "DIR", default_value = ".oomscope")]

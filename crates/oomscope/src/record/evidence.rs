@@ -151,7 +151,10 @@ fn steps(record: &ProcessRecord, input: String) -> LogEvidence {
 /// The line of the last step's record.
 fn last_step(records: &str) -> usize {
     let text = fs::read_to_string(records).unwrap_or_default();
-    let lines = text.lines().enumerate().filter(|(_, line)| line.contains("\"kind\":\"step\""));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains("\"step\"") && line.contains("\"source\""));
     lines.last().map_or(0, |(index, _)| index + 1)
 }
 

@@ -76,8 +76,9 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     let Some((program, arguments)) = launch.command.split_first() else {
         bail!("no command; give it after `--`");
     };
-    std::fs::create_dir_all(launch.root)
-        .with_context(|| format!("cannot make {}", launch.root.display()))?;
+    std::fs::create_dir_all(launch.root).with_context(|| {
+        format!("cannot make {}; `--directory` names another folder", launch.root.display())
+    })?;
     let root = launch.root.canonicalize().unwrap_or_else(|_| launch.root.to_owned());
     let agent = agent::unpack(&root)?;
     let (run, mut info) = directory::create(&root, launch.verb, launch.command)?;
