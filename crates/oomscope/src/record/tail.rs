@@ -19,7 +19,7 @@ const STANDARD_ERROR: &str = "/proc/self/fd/2";
 /// Where the program's part of the log begins; `None` where standard error is no file.
 pub(super) fn begin() -> Option<u64> {
     let metadata = fs::metadata(STANDARD_ERROR).ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Copies the end of what was written since `begin` into the run directory.

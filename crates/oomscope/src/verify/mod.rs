@@ -93,12 +93,11 @@ pub(crate) fn run(arguments: &VerifyArguments, color: ColorChoice) -> Result<Exi
         None => None,
     };
     let limit = limit(arguments, committed.as_ref());
-    let (command, ended) = match &arguments.recorded {
-        Some(name) => recorded(&arguments.record.directory, name)?,
-        None => {
-            let ended = watch(&arguments.record, arguments.steps, &arguments.command)?;
-            (arguments.command.clone(), ended)
-        }
+    let (command, ended) = if let Some(name) = &arguments.recorded {
+        recorded(&arguments.record.directory, name)?
+    } else {
+        let ended = watch(&arguments.record, arguments.steps, &arguments.command)?;
+        (arguments.command.clone(), ended)
     };
     let mut report = judged(&command, &ended, limit.as_ref().map(|limit| limit.limit));
     report.budget = limit.map(|limit| BudgetCheck { peak: report.peak(), ..limit });
