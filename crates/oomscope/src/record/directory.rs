@@ -5,54 +5,24 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use oomscope_diagnose::record::{self, RunInfo};
 
 use crate::output::{self, Replace};
 
-/// The layout of `docs/run-directory.md`.
-const SCHEMA_VERSION: u32 = 1;
-
-/// `run.json`: the command as launched, and how it ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RunInfo {
-    pub(crate) schema_version: u32,
-    pub(crate) id: String,
-    /// `run` or `verify`.
-    pub(crate) verb: String,
-    pub(crate) command: Vec<String>,
-    pub(crate) cwd: String,
-    /// Seconds since the epoch.
-    pub(crate) started: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ended: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) exit_code: Option<i32>,
-    /// The signal that ended it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) signal: Option<i32>,
-    /// The commit that was checked out, where the folder is a git checkout.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) git_revision: Option<String>,
-    /// The version of oomscope.
-    pub(crate) version: String,
+/// Reads a run directory's `run.json`.
+pub(crate) fn read_info(run: &Path) -> Result<RunInfo> {
+    let path = run.join("run.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
-impl RunInfo {
-    /// Reads a run directory's `run.json`.
-    pub(crate) fn read(run: &Path) -> Result<RunInfo> {
-        let path = run.join("run.json");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
-    }
-
-    /// Writes it, atomically.
-    pub(crate) fn write(&self, run: &Path) -> Result<()> {
-        output::deliver(Some(&run.join("run.json")), Replace::Allow, |out| {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            writeln!(out)
-        })
-    }
+/// Writes it, atomically.
+pub(super) fn write_info(info: &RunInfo, run: &Path) -> Result<()> {
+    output::deliver(Some(&run.join("run.json")), Replace::Allow, |out| {
+        serde_json::to_writer_pretty(&mut *out, info)?;
+        writeln!(out)
+    })
 }
 
 /// Makes a new run directory below `root` and describes it.
@@ -88,7 +58,7 @@ pub(super) fn create(root: &Path, verb: &str, command: &[String]) -> Result<(Pat
     let path = path.canonicalize().unwrap_or(path);
     let cwd = std::env::current_dir().unwrap_or_default();
     let info = RunInfo {
-        schema_version: SCHEMA_VERSION,
+        schema_version: record::SCHEMA_VERSION,
         id,
         verb: verb.to_owned(),
         command: command.to_vec(),
@@ -100,7 +70,7 @@ pub(super) fn create(root: &Path, verb: &str, command: &[String]) -> Result<(Pat
         git_revision: git_revision(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    info.write(&path)?;
+    write_info(&info, &path)?;
     Ok((path, info))
 }
 
@@ -144,7 +114,7 @@ pub(super) fn all(root: &Path) -> Result<Vec<(PathBuf, Result<RunInfo>)>> {
     let mut runs: Vec<_> = found
         .into_iter()
         .map(|path| {
-            let info = RunInfo::read(&path);
+            let info = read_info(&path);
             (path, info)
         })
         .collect();

@@ -13,7 +13,7 @@ use oomscope_model::{
 };
 use oomscope_source::InputFile;
 
-use super::directory::RunInfo;
+use super::directory::read_info;
 use super::reading::{Process, processes};
 use super::{sampler, tail};
 use crate::diagnose;
@@ -30,7 +30,7 @@ const LARGEST_SAMPLES: u64 = 64 << 20;
 /// else the first.
 pub(crate) fn evidence(run: &Path) -> Evidence {
     let all = processes(run);
-    let cwd = RunInfo::read(run).map(|info| PathBuf::from(info.cwd)).unwrap_or_default();
+    let cwd = read_info(run).map(|info| PathBuf::from(info.cwd)).unwrap_or_default();
     let Some(process) = chosen(&all) else { return without_processes(run, &cwd) };
     let mut gathered = Gathered::default();
     let records = process.folder.join("records.jsonl").display().to_string();

@@ -125,7 +125,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     let status = status.with_context(|| format!("cannot wait for {program}"))?;
     info.ended = Some(directory::seconds(SystemTime::now()));
     (info.exit_code, info.signal) = (status.code(), status.signal());
-    info.write(&run)?;
+    directory::write_info(&info, &run)?;
     Ok(Ended { run, code: status.code(), signal: status.signal() })
 }
 

@@ -19,7 +19,7 @@ use oomscope_report::{Charset, Detail};
 use crate::cli::ColorChoice;
 use crate::output::{self, Replace};
 use crate::record::{
-    Ended, Launch, Output, Process, RecordArguments, RunInfo, Snapshots, find, launch, processes,
+    Ended, Launch, Output, Process, RecordArguments, Snapshots, find, launch, processes, read_info,
 };
 
 use baseline::Baseline;
@@ -124,7 +124,7 @@ pub(crate) fn run(arguments: &VerifyArguments, color: ColorChoice) -> Result<Exi
 /// A run that has ended, as if it had been watched now.
 fn recorded(root: &Path, name: &str) -> Result<(Vec<String>, Ended)> {
     let run = find(root, name)?;
-    let info = RunInfo::read(&run)?;
+    let info = read_info(&run)?;
     Ok((info.command, Ended { run, code: info.exit_code, signal: info.signal }))
 }
 

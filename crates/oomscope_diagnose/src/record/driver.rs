@@ -1,6 +1,7 @@
 //! `devices.jsonl`: what the driver said about every device and its processes while a command ran.
 
 use oomscope_model::{Bytes, DeviceProcess, LiveDevice};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{MAX_LINE, Oom, ProcessRecord};
@@ -8,30 +9,44 @@ use super::{MAX_LINE, Oom, ProcessRecord};
 /// A sample farther from the failure than this, in seconds, says nothing about it.
 const NEAR: f64 = 10.0;
 
-/// A line of `devices.jsonl`.
-#[derive(Deserialize)]
-struct Moment {
+/// A line of `devices.jsonl`: what the driver said at one moment.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DriverSample")]
+pub(super) struct Moment {
+    /// When, in seconds since the epoch.
     t: f64,
+    /// Every device of the machine.
     #[serde(default)]
     devices: Vec<Seen>,
 }
 
-/// One device of a line, as the driver numbers them.
-#[derive(Deserialize)]
+/// One device, as the driver numbers them.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DriverDevice")]
 struct Seen {
+    /// The driver's index, which need not be the program's.
     device: u32,
+    /// Product name.
     #[serde(default)]
     name: String,
+    /// Identity, without `GPU-` before it.
     uuid: Option<String>,
+    /// Capacity, bytes.
     total: u64,
+    /// Free, bytes.
     free: u64,
+    /// Who uses it.
     #[serde(default)]
     processes: Vec<Holder>,
 }
 
-#[derive(Deserialize)]
+/// A process on a device.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DriverProcess")]
 struct Holder {
+    /// In the numbering of the host, which a container may not share.
     pid: u64,
+    /// What it holds, bytes.
     used: Option<u64>,
 }
 

@@ -9,6 +9,7 @@ mod driver;
 mod line;
 mod process;
 mod repair;
+mod run;
 
 use oomscope_model::Problem;
 
@@ -19,6 +20,7 @@ pub use line::{
     Step, StepSource, Torch,
 };
 pub use process::ProcessRecord;
+pub use run::RunInfo;
 
 /// The layout that this version reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -54,10 +56,24 @@ pub fn read(input: &str, text: &str) -> ProcessRecord {
     process
 }
 
-/// The JSON Schema of a line, as text.
+/// The JSON Schema of a line of `records.jsonl`, as text.
 pub fn json_schema() -> String {
+    schema_of::<Record>()
+}
+
+/// The JSON Schema of `run.json`, as text.
+pub fn run_json_schema() -> String {
+    schema_of::<RunInfo>()
+}
+
+/// The JSON Schema of a line of `devices.jsonl`, as text.
+pub fn devices_json_schema() -> String {
+    schema_of::<driver::Moment>()
+}
+
+fn schema_of<T: schemars::JsonSchema>() -> String {
     let settings = schemars::generate::SchemaSettings::draft2020_12();
-    format!("{:#}\n", settings.into_generator().into_root_schema_for::<Record>().as_value())
+    format!("{:#}\n", settings.into_generator().into_root_schema_for::<T>().as_value())
 }
 
 fn parse(line: &str) -> Result<Record, String> {
