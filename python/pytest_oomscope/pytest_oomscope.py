@@ -1,24 +1,27 @@
 """`@pytest.mark.gpu_memory(max="2GiB", growth="0B/step")`: GPU memory as part of a test.
 
 Reads PyTorch's own counters, which are exact and cost nothing; changes nothing that the test
-sees. Which line holds the memory is another question: `oomscope run -- pytest ...` answers it.
+sees. What they show is judged by `oomscope verify`. Which line holds the memory is another
+question: `oomscope run -- pytest ...` answers it.
 """
 
 import gc
+import json
+import os
 import re
 import shlex
-import statistics
+import shutil
+import subprocess
+import tempfile
+import time
 import weakref
+from pathlib import Path
 
 import pytest
 
 UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", re.IGNORECASE)
 PER_STEP = re.compile(r"\s*/\s*step\s*$")
-
-WARM_UP = 2  # steps: optimizer state, autotuning and lazily made buffers appear in them
-STRETCH = 5  # steps: fewer do not tell growth from one jump
-MAX_FLOORS = 256  # all pairs of so many are looked at
 
 LIMITS = pytest.StashKey()
 WATCH = pytest.StashKey()
@@ -46,11 +49,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    if not item.stash[LIMITS] and "gpu_memory" not in getattr(item, "fixturenames", ()):
+    limits = item.stash.get(LIMITS, {})
+    if not limits and "gpu_memory" not in getattr(item, "fixturenames", ()):
         return
     reason = why_not()
     if reason:
         pytest.skip(f"gpu_memory: {reason}")
+    if "growth" in limits and judge() is None:
+        pytest.fail(f"gpu_memory: {NO_JUDGE}", pytrace=False)
     item.stash[WATCH] = Watch()
 
 
@@ -67,7 +73,7 @@ def pytest_runtest_call(item):
         raise
     for device, peak in watch.peaks.items():
         item.user_properties.append((f"gpu_memory_peak_{device}", peak))
-    faults = watch.faults(**item.stash[LIMITS])
+    faults = watch.faults(**item.stash.get(LIMITS, {}))
     if faults:
         pytest.fail("\n".join([*faults, *watch.table(), *advice(item)]), pytrace=False)
     return result
@@ -138,6 +144,7 @@ class Watch:
         self.by_hand = []
         self.peaks = {}
         self.held = {}
+        self.judged = []
         self.start()
 
     def start(self):
@@ -182,11 +189,6 @@ class Watch:
     def steps(self):
         return self.by_hand or self.by_optimizer
 
-    def growth(self, device):
-        """Bytes per step after the warm-up; `None` when there are too few steps."""
-        floors = [step.get(device, 0) for step in self.steps[WARM_UP:]]
-        return growth(floors) if len(floors) >= STRETCH else None
-
     def faults(self, max=None, growth=None):
         """What is wrong, a line each."""
         faults = []
@@ -198,19 +200,11 @@ class Watch:
                 )
         if growth is None:
             return faults
-        if len(self.steps) < WARM_UP + STRETCH:
-            faults.append(
-                f"growth cannot be judged: {len(self.steps)} steps, at least {WARM_UP + STRETCH} "
-                "are needed; an optimizer's step ends one, or `gpu_memory.step()`"
-            )
-            return faults
-        for device in self.peaks:
-            rise = self.growth(device)
-            if rise > growth:
-                faults.append(
-                    f"GPU {device}: memory grows by {size(rise)} per step, "
-                    f"growth={size(growth)}/step is allowed"
-                )
+        if not self.steps:
+            return [*faults, f"growth cannot be judged: no step ended; {HOW_STEPS_END}"]
+        self.judged = judged("marker" if self.by_hand else "optimizer", self.steps)
+        for device in self.judged:
+            faults.extend(fault_of(device, growth))
         return faults
 
     def table(self):
@@ -220,35 +214,73 @@ class Watch:
             line = f"  GPU {device}: peak {size(peak)}"
             if self.held.get(device):
                 line += f", of which {size(self.held[device])} before the test"
-            rise = self.growth(device)
-            if rise is not None:
+            if self.steps:
                 last = self.steps[-1].get(device, 0)
-                line += f"; {len(self.steps)} steps, {size(rise)} per step, {size(last)} after the last"
+                line += f"; {size(last)} after step {len(self.steps)}"
             lines.append(line)
+        for device in self.judged:
+            lines.extend(f"  because {reason}" for reason in device["evidence"])
         return lines or ["  no GPU memory was used"]
 
 
-def growth(floors):
-    """Bytes per step, without assuming how noise is distributed.
-
-    One jump is no growth: the largest cuts the series, and the steeper of the two stretches
-    counts. That also finds growth that begins late.
-    """
-    jumps = [after - before for before, after in zip(floors, floors[1:])]
-    cut = jumps.index(max(jumps)) + 1
-    stretches = [part for part in (floors[:cut], floors[cut:]) if len(part) >= STRETCH]
-    return max(slope(part) for part in stretches or [floors])
+# What is judged, by `oomscope verify`.
 
 
-def slope(floors):
-    """The median of the slopes of all pairs (Theil 1950, Sen 1968)."""
-    stride = -(-len(floors) // MAX_FLOORS)
-    floors = floors[::stride]
-    return statistics.median(
-        (floors[late] - floors[early]) / ((late - early) * stride)
-        for late in range(len(floors))
-        for early in range(late)
-    )
+def judge():
+    """The `oomscope` command, if it is there."""
+    return os.environ.get("OOMSCOPE") or shutil.which("oomscope")
+
+
+def judged(source, steps):
+    """The devices of a verification of these steps, as `oomscope verify --format json` has them."""
+    # In a folder of its own: a budget file of the project is not about single tests.
+    with tempfile.TemporaryDirectory(prefix="pytest-oomscope-") as run:
+        write_run(Path(run), source, steps)
+        command = [judge(), "verify", "--recorded", run, "--format", "json"]
+        try:
+            ended = subprocess.run(command, cwd=run, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            return json.loads(ended.stdout)["devices"]
+        except OSError as error:
+            pytest.fail(f"gpu_memory: cannot run {command[0]}: {error}", pytrace=False)
+        except (ValueError, KeyError):
+            said = ended.stderr.strip() or f"exit code {ended.returncode}"
+            pytest.fail(f"gpu_memory: `{shlex.join(command)}`: {said}", pytrace=False)
+
+
+def write_run(run, source, steps):
+    """A run directory, as `docs/run-directory.md` of oomscope lays it out."""
+    now = time.time()
+    info = {
+        "schema_version": 1, "id": run.name, "verb": "pytest", "command": ["pytest"],
+        "cwd": str(run), "started": now, "exit_code": 0, "version": "",
+    }
+    (run / "run.json").write_text(json.dumps(info))
+    records = [{"kind": "start", "t": now, "schema_version": 1, "pid": os.getpid()}]
+    for number, floors in enumerate(steps, 1):
+        devices = [{"device": device, "allocated": floor} for device, floor in floors.items()]
+        records.append({"kind": "step", "t": now, "step": number, "source": source, "devices": devices})
+    process = run / f"p{os.getpid()}"
+    process.mkdir()
+    (process / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def fault_of(device, allowed):
+    """What is wrong with one device's steps, if anything."""
+    name, verdict, slope = device["device"], device["verdict"], device.get("slope")
+    if verdict == "growing" and slope is not None and slope["bytes_per_step"] > allowed:
+        rise = size(slope["bytes_per_step"])
+        yield f"GPU {name}: memory grows by {rise} per step, growth={size(allowed)}/step is allowed"
+    elif verdict == "too_short":
+        more = device.get("more_steps")
+        more = f"{more} more may settle it" if more else "more are needed"
+        yield f"GPU {name}: growth cannot be judged: {device['steps']} steps, {more}; {HOW_STEPS_END}"
+
+
+NO_JUDGE = (
+    "growth is judged by the `oomscope` command, which is not on PATH; "
+    "install it, or name it in the variable OOMSCOPE"
+)
+HOW_STEPS_END = "an optimizer's step ends one, or `gpu_memory.step()`"
 
 
 # What is said.

@@ -30,8 +30,8 @@ pub(crate) enum Verb {
     ///
     /// Every INPUT is recognised by content: an error text or whole log, an allocator snapshot
     /// (pickle, JSON or HTML, also gzip or zstd), Python source or a notebook, a directory that
-    /// holds any of these. What is no path is taken as the message itself. Without INPUT the
-    /// current directory is searched.
+    /// holds any of these, a recorded run (its folder, its ID, `last`). What is no path is taken as
+    /// the message itself. Without INPUT the current directory is searched.
     ///
     /// Exit code: 0 nothing found, 1 a failure or cause found, 2 nothing could be read.
     Diagnose(DiagnoseArguments),
@@ -104,7 +104,7 @@ pub(crate) enum Verb {
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools)] // flags are bools on the command line, enums behind it
 pub(crate) struct DiagnoseArguments {
-    /// Logs, snapshots, source, directories, `-` for standard input, or a pasted message.
+    /// Logs, snapshots, source, directories, runs, `-` for standard input, or a pasted message.
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
     /// How to print the diagnosis.

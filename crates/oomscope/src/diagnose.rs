@@ -19,8 +19,7 @@ use crate::record;
 pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<ExitCode> {
     let mut evidence = match arguments.inputs.as_slice() {
         [] => evidence(search_here()?),
-        [run] if record::is_run(Path::new(run)) => record::evidence(Path::new(run)),
-        inputs => evidence(input::gather(inputs)),
+        inputs => evidence_of(Path::new(".oomscope"), inputs),
     };
     if arguments.live {
         match live::devices() {
@@ -28,15 +27,7 @@ pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<E
             Err(problem) => evidence.problems.push(problem),
         }
     }
-    if evidence.inputs.is_empty() && evidence.live.is_empty() {
-        for problem in &evidence.problems {
-            output::say(&format!("error: {problem}"));
-            if let Some(hint) = &problem.hint {
-                output::say(&format!("hint: {hint}"));
-            }
-        }
-        bail!("nothing could be read");
-    }
+    something_was_read(&evidence)?;
     let diagnosis = diagnose(&evidence);
     let detail = if arguments.brief { Detail::Brief } else { Detail::Full };
     let charset = if arguments.ascii { Charset::Ascii } else { Charset::Unicode };
@@ -51,6 +42,54 @@ pub(crate) fn run(arguments: &DiagnoseArguments, color: ColorChoice) -> Result<E
         Verdict::Healthy => ExitCode::SUCCESS,
         Verdict::Claimed(_) | Verdict::Undecided => ExitCode::from(1),
     })
+}
+
+/// Otherwise says why nothing was.
+pub(crate) fn something_was_read(evidence: &Evidence) -> Result<()> {
+    if !evidence.inputs.is_empty() || !evidence.live.is_empty() {
+        return Ok(());
+    }
+    for problem in &evidence.problems {
+        output::say(&format!("error: {problem}"));
+        if let Some(hint) = &problem.hint {
+            output::say(&format!("hint: {hint}"));
+        }
+    }
+    bail!("nothing could be read")
+}
+
+/// What any mix of inputs says. Runs are those below `root`, or any run directory.
+pub(crate) fn evidence_of(root: &Path, inputs: &[String]) -> Evidence {
+    let mut others = Vec::new();
+    let mut runs = Vec::new();
+    for input in inputs {
+        match record::named(root, input) {
+            Some(run) => runs.push(run),
+            None => others.push(input.clone()),
+        }
+    }
+    let mut evidence = evidence(input::gather(&others));
+    for run in runs {
+        add(&mut evidence, record::evidence(&run));
+    }
+    evidence
+}
+
+fn add(evidence: &mut Evidence, more: Evidence) {
+    evidence.logs.extend(more.logs);
+    evidence.snapshots.extend(more.snapshots);
+    for file in more.source.files {
+        if evidence.source.files.iter().all(|there| there.path != file.path) {
+            evidence.source.files.push(file);
+        }
+    }
+    evidence.problems.extend(more.problems);
+    for input in more.inputs {
+        if !evidence.inputs.contains(&input) {
+            evidence.inputs.push(input);
+        }
+    }
+    evidence.device_at_failure = evidence.device_at_failure.take().or(more.device_at_failure);
 }
 
 fn search_here() -> Result<Gathered> {

@@ -15,6 +15,11 @@ pub(crate) fn devices() -> Result<Vec<LiveDevice>, Problem> {
     })
 }
 
+/// As PyTorch has it.
+fn bare_uuid(uuid: &str) -> &str {
+    uuid.strip_prefix("GPU-").unwrap_or(uuid)
+}
+
 fn read() -> Result<Vec<LiveDevice>, NvmlError> {
     let nvml = Nvml::init()?;
     (0..nvml.device_count()?)
@@ -35,6 +40,7 @@ fn read() -> Result<Vec<LiveDevice>, NvmlError> {
             Ok(LiveDevice {
                 index,
                 name: device.name()?,
+                uuid: device.uuid().ok().map(|uuid| bare_uuid(&uuid).to_owned()),
                 capacity: Bytes(memory.total),
                 free: Bytes(memory.free),
                 processes,

@@ -2,8 +2,8 @@
 //! are warm. The causes read this and nothing else.
 
 use oomscope_model::{
-    Bytes, Evidence, Failure, Frame, GradMode, Growth, MemoryError, MemorySample, Phase, Place,
-    ReplayEvidence, Role, Signal, SnapshotEvidence, SourceFile,
+    Bytes, Evidence, Failure, Frame, GradMode, Growth, LiveDevice, MemoryError, MemorySample,
+    Phase, Place, ReplayEvidence, Role, Signal, SnapshotEvidence, SourceFile,
 };
 
 use crate::join::{self, Joined};
@@ -33,7 +33,10 @@ impl<'a> Context<'a> {
     pub(crate) fn new(evidence: &'a Evidence) -> Context<'a> {
         let failure = primary_failure(evidence.logs.iter().flat_map(|log| &log.failures));
         let snapshot = main_snapshot(evidence, failure);
-        let memory = merged_memory(failure, snapshot);
+        let mut memory = merged_memory(failure, snapshot);
+        if let (Some(memory), Some(device)) = (&mut memory, &evidence.device_at_failure) {
+            complete(memory, device);
+        }
         let asked = asked(failure, snapshot);
         let library_call = snapshot
             .filter(|snapshot| snapshot.failed())
@@ -402,6 +405,15 @@ fn merged_memory(
         memory.private_pool = Some(state.private_pools);
     }
     Some(memory)
+}
+
+/// What the driver knew and neither the text nor the snapshot says.
+fn complete(memory: &mut MemoryError, device: &LiveDevice) {
+    memory.capacity.get_or_insert(device.capacity);
+    memory.free.get_or_insert(device.free);
+    if memory.other_processes.is_empty() {
+        memory.other_processes.clone_from(&device.processes);
+    }
 }
 
 fn asked(failure: Option<&Failure>, snapshot: Option<&SnapshotEvidence>) -> Vec<Place> {

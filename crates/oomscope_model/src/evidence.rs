@@ -83,16 +83,18 @@ pub struct SourceEvidence {
 /// A process that NVML lists on a device.
 pub type DeviceProcess = OtherProcess;
 
-/// A device as the driver reports it now.
+/// A device as the driver reports it at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveDevice {
     /// Ordinal.
     pub index: u32,
     /// Product name.
     pub name: String,
+    /// The driver's identity of it, without the `GPU-` before it.
+    pub uuid: Option<String>,
     /// Total capacity.
     pub capacity: Bytes,
-    /// Free now.
+    /// Free then.
     pub free: Bytes,
     /// Who uses it.
     pub processes: Vec<DeviceProcess>,
@@ -109,6 +111,9 @@ pub struct Evidence {
     pub source: SourceEvidence,
     /// Devices as they are now, with `--live`.
     pub live: Vec<LiveDevice>,
+    /// The device that failed as the driver saw it about then, with all others than the process
+    /// that failed; from a recording.
+    pub device_at_failure: Option<LiveDevice>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What was read, in words, in the order given.

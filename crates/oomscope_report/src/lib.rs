@@ -36,6 +36,10 @@ pub use json::{json_schema, render_json};
 pub use markdown::render_markdown;
 /// The JSON Schema of a line of a process's `records.jsonl`.
 pub use oomscope_diagnose::record::json_schema as record_json_schema;
+/// The JSON Schemas of a line of a run directory's `devices.jsonl`, and of its `run.json`.
+pub use oomscope_diagnose::record::{
+    devices_json_schema, run_json_schema as run_directory_json_schema,
+};
 pub use page::render_page;
 pub use style::{Charset, Colour, Detail, TextStyle};
 pub use text::render_text;

@@ -10,6 +10,7 @@
     history       the allocator's history, shared with the program
     snapshots     dumps and the disk budget
     failures      running out of memory, uncaught exceptions
+    sources       cells of a notebook, which are in no file
     watcher       the thread: samples, requests
     guard         hooks that cannot harm the program
 

@@ -6,6 +6,7 @@ import traceback
 
 from .guard import without_own_frames
 from .records import plain
+from .sources import Sources
 
 AGAIN_SECONDS = 60  # between the dumps of failures that the program survives
 TEXT_LIMIT = 64 << 10
@@ -18,6 +19,7 @@ class Failures:
 
     def __init__(self, records):
         self.records = records
+        self.sources = Sources(records)
         self.snapshots = None
         self.ooms = 0
         self.dumped_at = None
@@ -41,6 +43,7 @@ class Failures:
             step=step,
             snapshot=name,
         )
+        self.sources.tell()
         if name and self.snapshots.dump(name, "oom", step):
             self.dumped_at = time.monotonic()
             if self.newest is not None:
@@ -81,6 +84,7 @@ class Failures:
             traceback=plain(text)[-TEXT_LIMIT:],
             is_oom=is_oom(error),
         )
+        self.sources.tell()
 
 
 def identity(error):

@@ -49,8 +49,8 @@ class Recorder:
             self.records.write("device", **self.device_facts(device))
         self.record_history()
         self.open_statm()
+        self.snapshots = Snapshots(self.torch, self.records, self.options.max_disk)
         if self.options.snapshots != "none":
-            self.snapshots = Snapshots(self.torch, self.records, self.options.max_disk)
             self.failures.snapshots = self.snapshots
         self.steps = Steps(self.records, counters, self.options.max_steps, self.rss, self.at_limit)
         if self.options.step_marker:

@@ -60,10 +60,10 @@ class Watcher:
     def answer(self):
         if not os.path.exists(self.request):
             return
+        os.remove(self.request)  # First: whoever sees the snapshot may ask for the next.
         self.requests += 1
         recorder = self.recorder
         recorder.snapshots.dump("request-%d.pickle" % self.requests, "request", recorder.steps.count)
-        os.remove(self.request)
 
 
 def allow_during_capture():

@@ -3,8 +3,9 @@
     PRETEND_GPU python overhead.py [ROUNDS] [OPERATIONS]
 
 A step is an optimizer's step after work on the device of OPERATIONS small operations, each of
-which allocates, and as much work on the host as fills 50 ms. The host's part is timed apart, so
-that its noise does not hide what the recorder adds to the other.
+which allocates, and as much work on the host as fills 50 ms. The device's part is timed apart and
+as CPU time of all threads, so that noise does not hide what the recorder adds to it; a device
+would let a part of that pass unseen. The options are those of `oomscope run`.
 """
 
 import json
@@ -35,6 +36,7 @@ def measure(recorded, operations):
         environment = dict(os.environ)
         if recorded:
             environment["OOMSCOPE_RUN_DIR"] = folder
+            environment["OOMSCOPE_AGENT_OPTIONS"] = '{"context": "alloc"}'
             environment["PYTHONPATH"] = str(AGENT)
         command = [sys.executable, __file__, "--steps", str(operations)]
         output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
@@ -53,17 +55,17 @@ def train(operations):
     optimizer = torch.optim.AdamW([weight])
     device_part, whole = [], []
     for _ in range(STEPS):
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         deeper(operations // 2, weight).backward()
         optimizer.step()
         optimizer.zero_grad()
-        middle = time.perf_counter()
+        middle, spent = time.perf_counter(), time.process_time() - busy
         # A step of the same length on any machine, with and without the recorder.
         host = 0.0
         while host < STEP_SECONDS:
             matrix @ matrix
             host = time.perf_counter() - middle
-        device_part.append(middle - begin)
+        device_part.append(spent)
         whole.append(time.perf_counter() - begin)
     print(json.dumps([statistics.median(part[WARM_UP:]) for part in (device_part, whole)]))
 

@@ -5,10 +5,11 @@ import sys
 import pytest
 
 import pytest_oomscope
-from pytest_oomscope import growth, parse_size, size
+from pytest_oomscope import judge, parse_size, size
 
 MIB = 1 << 20
 needs_gpu = pytest.mark.skipif(bool(pytest_oomscope.why_not()), reason="needs PyTorch and a GPU")
+needs_judge = pytest.mark.skipif(judge() is None, reason="needs the `oomscope` command")
 
 TRAINING = """
     import pytest, torch
@@ -60,24 +61,35 @@ def test_sizes_are_printed_as_pytorch_does():
     ]
 
 
+@needs_judge
 @pytest.mark.parametrize(
     ("floors", "bytes"),
     [
-        ([5] * 20, 0),
-        (list(range(0, 200, 10)), 10),
-        ([0] * 14 + [10, 20, 30, 40, 50, 60], 10),  # begins late
-        ([0] * 10 + [99] * 10, 0),  # one jump
-        ([0, 0, 0, 0, 50] * 4, 0),  # an evaluation now and then
-        ([30 * (step // 3) for step in range(30)], 10),  # every third step
-        (list(range(200, 0, -10)), -10),
-        (list(range(10_000)), 1),
+        ([5 * MIB] * 20, None),
+        ([n * MIB for n in range(20)], MIB),
+        ([0] * 14 + [MIB * n for n in range(1, 13)], MIB),  # begins late
+        ([0] * 10 + [9 * MIB] * 20, None),  # one jump
+        ([0, 0, 0, 0, 5 * MIB] * 6, None),  # an evaluation now and then
+        ([3 * MIB * (step // 3) for step in range(30)], MIB),  # every third step
+        ([n * MIB for n in range(20, 0, -1)], None),
     ],
 )
 def test_growth_is_told_from_jumps_and_peaks(floors, bytes):
-    assert growth(floors) == pytest.approx(bytes, rel=0.15)
+    (device,) = pytest_oomscope.judged("optimizer", [{0: floor} for floor in floors])
+    assert (device["verdict"], device["steps"]) == ("growing" if bytes else "stable", len(floors))
+    if bytes:
+        assert device["slope"]["bytes_per_step"] == pytest.approx(bytes, rel=0.15)
+
+
+@needs_judge
+def test_a_command_that_is_not_ours_is_told(monkeypatch):
+    monkeypatch.setenv("OOMSCOPE", sys.executable)
+    with pytest.raises(pytest.fail.Exception, match="verify --recorded"):
+        pytest_oomscope.judged("marker", [{0: 1}])
 
 
 @needs_gpu
+@needs_judge
 def test_flat_training_within_the_limit_passes(run):
     result = run("""
     @pytest.mark.gpu_memory(max="8MiB", growth="0B/step")
@@ -103,6 +115,7 @@ def test_a_peak_above_the_limit_fails_and_says_what_to_do(run):
 
 
 @needs_gpu
+@needs_judge
 def test_growth_is_exact_and_fails(run):
     result = run("""
     @pytest.mark.gpu_memory(growth="0B/step")
@@ -112,11 +125,13 @@ def test_growth_is_exact_and_fails(run):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([
         "GPU 0: memory grows by 1.00 MiB per step, growth=0 bytes/step is allowed",
-        "  GPU 0: peak *; 10 steps, 1.00 MiB per step, * after the last",
+        "  GPU 0: peak *; * after step 10",
+        "  because *",
     ])
 
 
 @needs_gpu
+@needs_judge
 def test_growth_up_to_what_is_allowed_passes(run):
     result = run("""
     @pytest.mark.gpu_memory(growth="1MiB/step")
@@ -127,27 +142,59 @@ def test_growth_up_to_what_is_allowed_passes(run):
 
 
 @needs_gpu
+@needs_judge
 def test_too_few_steps_fail(run):
     result = run("""
     @pytest.mark.gpu_memory(growth="0B/step")
     def test_short():
-        train(6)
+        train(2)
     """)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["growth cannot be judged: 6 steps, at least 7 are needed; *"])
+    result.stdout.fnmatch_lines(["GPU 0: growth cannot be judged: 2 steps, *"])
 
 
 @needs_gpu
+@needs_judge
+def test_a_test_without_steps_cannot_be_judged_for_growth(run):
+    result = run("""
+    @pytest.mark.gpu_memory(growth="0B/step")
+    def test_none():
+        torch.zeros(1024, device="cuda")
+    """)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["growth cannot be judged: no step ended; *"])
+
+
+@needs_gpu
+def test_without_the_command_growth_is_an_error_that_says_so_and_a_peak_is_judged(run, monkeypatch):
+    monkeypatch.delenv("OOMSCOPE", raising=False)
+    monkeypatch.setenv("PATH", "")
+    result = run("""
+    @pytest.mark.gpu_memory(growth="0B/step")
+    def test_growth():
+        train(12)
+
+    @pytest.mark.gpu_memory(max="8MiB")
+    def test_peak():
+        train(2)
+    """)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["gpu_memory: growth is judged by the `oomscope` command, *"])
+
+
+@needs_gpu
+@needs_judge
 def test_the_first_of_two_optimizers_ends_the_step(run):
     result = run("""
     @pytest.mark.gpu_memory(growth="0B/step")
     def test_two():
-        train(6, optimizers=2)
+        train(2, optimizers=2)
     """)
-    result.stdout.fnmatch_lines(["growth cannot be judged: 6 steps, *"])
+    result.stdout.fnmatch_lines(["GPU 0: growth cannot be judged: 2 steps, *"])
 
 
 @needs_gpu
+@needs_judge
 def test_steps_can_be_marked_by_hand(run):
     result = run("""
     @pytest.mark.gpu_memory(growth="1KiB/step")
@@ -211,6 +258,7 @@ def test_junit_holds_the_peak(run, pytester):
 
 
 @needs_gpu
+@needs_judge
 def test_the_closest_marker_counts(run):
     result = run("""
     @pytest.mark.gpu_memory(max="1MiB", growth="0B/step")

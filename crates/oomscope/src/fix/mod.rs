@@ -4,7 +4,6 @@ mod patches;
 mod proof;
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -13,7 +12,7 @@ use oomscope_diagnose::diagnose;
 use oomscope_model::{Diagnosis, Evidence, Verdict};
 
 use crate::record::{self, RecordArguments};
-use crate::{diagnose as diagnosing, input, output};
+use crate::{diagnose as diagnosing, output};
 
 use patches::{Chosen, Planned};
 
@@ -51,6 +50,7 @@ pub(crate) fn run(arguments: &FixArguments) -> Result<ExitCode> {
         None
     };
     let evidence = evidence(arguments, before.as_ref())?;
+    diagnosing::something_was_read(&evidence)?;
     let diagnosis = diagnose(&evidence);
     let mut out = std::io::stdout();
     let planned = patches::planned(&diagnosis);
@@ -109,11 +109,7 @@ fn evidence(arguments: &FixArguments, before: Option<&proof::Watched>) -> Result
     Ok(match (arguments.inputs.as_slice(), before) {
         ([], Some(before)) => record::evidence(&before.ended.run),
         ([], None) => record::evidence(&record::find(root, "last")?),
-        ([one], _) if !Path::new(one).exists() && record::find(root, one).is_ok() => {
-            record::evidence(&record::find(root, one)?)
-        }
-        ([one], _) if record::is_run(Path::new(one)) => record::evidence(Path::new(one)),
-        (inputs, _) => diagnosing::evidence(input::gather(inputs)),
+        (inputs, _) => diagnosing::evidence_of(root, inputs),
     })
 }
 

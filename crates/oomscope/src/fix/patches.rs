@@ -29,6 +29,11 @@ pub(super) fn planned(diagnosis: &Diagnosis) -> Plan {
     let mut plan = Plan::default();
     for patch in &diagnosis.fixes {
         let Some(change) = &patch.change else { continue };
+        if change.path.contains("/ipykernel_") && !Path::new(&change.path).exists() {
+            let what = "a cell of a notebook, which has to be changed there";
+            plan.problems.push(format!("{}: {what}", change.path));
+            continue;
+        }
         let fits = read_one(Path::new(&change.path)).and_then(|source| {
             let after = with_edits(&source, &change.edits).map_err(anyhow::Error::msg)?;
             Ok((diff(&source, &after), source))

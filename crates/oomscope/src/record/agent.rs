@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = agent_files![
     "_oomscope/recorder.py",
     "_oomscope/records.py",
     "_oomscope/snapshots.py",
+    "_oomscope/sources.py",
     "_oomscope/steps.py",
     "_oomscope/watcher.py",
 ];

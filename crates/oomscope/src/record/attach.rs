@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use oomscope_diagnose::record::ProcessRecord;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::directory::all;
+use super::reading::{Process, processes};
 use super::run::shown;
 use crate::output;
 
 #[derive(Args)]
 pub(crate) struct AttachArguments {
-    /// The process: its number, or that of the command that `oomscope run` started.
+    /// The process: its number, or that of what started it.
     pid: u32,
     /// Where runs are kept.
     #[arg(long, value_name = "DIR", default_value = ".oomscope")]
@@ -29,23 +33,29 @@ const PERIOD: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(arguments: &AttachArguments) -> Result<ExitCode> {
     let folder = folder_of(&arguments.directory, arguments.pid)?;
+    let record = read_records(&folder);
+    let pid = record.start.and_then(|start| i32::try_from(start.pid).ok()).and_then(Pid::from_raw);
+    if record.end.is_some() || is_gone(pid) {
+        bail!("process {} has ended", arguments.pid);
+    }
     let before = requested(&folder);
     let request = folder.join("request");
     fs::write(&request, "").with_context(|| format!("cannot write {}", request.display()))?;
     let until = Instant::now() + Duration::from_secs(arguments.timeout);
     loop {
+        let is_gone = is_gone(pid);
         let now = requested(&folder);
         if let Some(new) = now.iter().find(|path| !before.contains(path)) {
             println_path(new)?;
             return Ok(ExitCode::SUCCESS);
         }
-        if Instant::now() > until {
+        if is_gone || Instant::now() > until {
             let _ = fs::remove_file(&request);
-            bail!(
-                "process {} wrote no snapshot within {} seconds; is it still running?",
-                arguments.pid,
-                arguments.timeout
-            );
+            let (pid, seconds) = (arguments.pid, arguments.timeout);
+            if is_gone {
+                bail!("process {pid} ended before it wrote a snapshot");
+            }
+            bail!("process {pid} wrote no snapshot within {seconds} seconds; is it stopped?");
         }
         std::thread::sleep(PERIOD);
     }
@@ -69,16 +79,27 @@ fn requested(folder: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).filter(is_one).collect()
 }
 
-/// The folder of a process, in the newest run that has it.
+fn read_records(folder: &Path) -> ProcessRecord {
+    let text = fs::read(folder.join("records.jsonl")).unwrap_or_default();
+    oomscope_diagnose::record::read("", &String::from_utf8_lossy(&text))
+}
+
+fn is_gone(pid: Option<Pid>) -> bool {
+    pid.is_some_and(|pid| matches!(test_kill_process(pid), Err(Errno::SRCH)))
+}
+
+/// The folder of a process, or of a child of it, in the newest run that has one.
 fn folder_of(root: &Path, pid: u32) -> Result<PathBuf> {
-    let suffix = format!("p{pid}");
     for (run, _) in all(root)?.into_iter().rev() {
-        let Ok(entries) = fs::read_dir(&run) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name == suffix || name.ends_with(&format!("-{suffix}")) {
-                return Ok(entry.path());
-            }
+        let processes = processes(&run);
+        let start = |process: &Process| process.record.start.clone();
+        let is_it = |process: &&Process| start(process).is_some_and(|s| s.pid == u64::from(pid));
+        let is_child =
+            |process: &&Process| start(process).is_some_and(|s| s.ppid == Some(u64::from(pid)));
+        // Of a program that replaced itself the newest folder counts: the last of its name.
+        let found = processes.iter().rfind(is_it).or_else(|| processes.iter().find(is_child));
+        if let Some(process) = found {
+            return Ok(process.folder.clone());
         }
     }
     bail!(

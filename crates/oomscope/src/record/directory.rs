@@ -5,54 +5,24 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use oomscope_diagnose::record::{self, RunInfo};
 
 use crate::output::{self, Replace};
 
-/// The layout of `docs/run-directory.md`.
-const SCHEMA_VERSION: u32 = 1;
-
-/// `run.json`: the command as launched, and how it ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RunInfo {
-    pub(crate) schema_version: u32,
-    pub(crate) id: String,
-    /// `run` or `verify`.
-    pub(crate) verb: String,
-    pub(crate) command: Vec<String>,
-    pub(crate) cwd: String,
-    /// Seconds since the epoch.
-    pub(crate) started: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ended: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) exit_code: Option<i32>,
-    /// The signal that ended it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) signal: Option<i32>,
-    /// The commit that was checked out, where the folder is a git checkout.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) git_revision: Option<String>,
-    /// The version of oomscope.
-    pub(crate) version: String,
+/// Reads a run directory's `run.json`.
+pub(crate) fn read_info(run: &Path) -> Result<RunInfo> {
+    let path = run.join("run.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
-impl RunInfo {
-    /// Reads a run directory's `run.json`.
-    pub(crate) fn read(run: &Path) -> Result<RunInfo> {
-        let path = run.join("run.json");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
-    }
-
-    /// Writes it, atomically.
-    pub(crate) fn write(&self, run: &Path) -> Result<()> {
-        output::deliver(Some(&run.join("run.json")), Replace::Allow, |out| {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            writeln!(out)
-        })
-    }
+/// Writes it, atomically.
+pub(super) fn write_info(info: &RunInfo, run: &Path) -> Result<()> {
+    output::deliver(Some(&run.join("run.json")), Replace::Allow, |out| {
+        serde_json::to_writer_pretty(&mut *out, info)?;
+        writeln!(out)
+    })
 }
 
 /// Makes a new run directory below `root` and describes it.
@@ -88,7 +58,7 @@ pub(super) fn create(root: &Path, verb: &str, command: &[String]) -> Result<(Pat
     let path = path.canonicalize().unwrap_or(path);
     let cwd = std::env::current_dir().unwrap_or_default();
     let info = RunInfo {
-        schema_version: SCHEMA_VERSION,
+        schema_version: record::SCHEMA_VERSION,
         id,
         verb: verb.to_owned(),
         command: command.to_vec(),
@@ -100,7 +70,7 @@ pub(super) fn create(root: &Path, verb: &str, command: &[String]) -> Result<(Pat
         git_revision: git_revision(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    info.write(&path)?;
+    write_info(&info, &path)?;
     Ok((path, info))
 }
 
@@ -141,7 +111,25 @@ pub(super) fn all(root: &Path) -> Result<Vec<(PathBuf, Result<RunInfo>)>> {
     let mut found: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
     found.sort();
-    Ok(found.into_iter().map(|path| (path.clone(), RunInfo::read(&path))).collect())
+    let mut runs: Vec<_> = found
+        .into_iter()
+        .map(|path| {
+            let info = read_info(&path);
+            (path, info)
+        })
+        .collect();
+    // The names tell seconds only; a run that is damaged stays where its name puts it.
+    let started = |run: &(PathBuf, Result<RunInfo>)| {
+        let second =
+            run.0.file_name().map(|name| name.to_string_lossy().chars().take(15).collect());
+        let second: String = second.unwrap_or_default();
+        (second, run.1.as_ref().map_or(0.0, |info| info.started))
+    };
+    runs.sort_by(|a, b| {
+        let (a, b) = (started(a), started(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    Ok(runs)
 }
 
 /// The run that a path, an ID, the start of one, or `last` names.
@@ -163,6 +151,17 @@ pub(crate) fn find(root: &Path, name: &str) -> Result<PathBuf> {
         (Some(_), Some(_)) => bail!("several runs start with `{name}`; give more of the ID"),
         (None, _) => bail!("no run `{name}`; `oomscope runs` lists them"),
     }
+}
+
+/// The run that an input of `diagnose` names, if it names one: a run directory, and where no path
+/// of that name is there `last` or the start of an ID.
+pub(crate) fn named(root: &Path, input: &str) -> Option<PathBuf> {
+    let path = Path::new(input);
+    if path.exists() {
+        return is_run(path).then(|| path.to_owned());
+    }
+    let is_date = input.len() >= 8 && input.bytes().take(8).all(|byte| byte.is_ascii_digit());
+    if input == "last" || is_date { find(root, input).ok() } else { None }
 }
 
 pub(super) fn no_runs(root: &Path) -> String {

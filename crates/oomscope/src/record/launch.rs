@@ -12,7 +12,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::{agent, directory, sampler};
+use super::{agent, directory, sampler, tail};
 
 /// Which snapshots a process writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,9 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     let Some((program, arguments)) = launch.command.split_first() else {
         bail!("no command; give it after `--`");
     };
-    std::fs::create_dir_all(launch.root)
-        .with_context(|| format!("cannot make {}", launch.root.display()))?;
+    std::fs::create_dir_all(launch.root).with_context(|| {
+        format!("cannot make {}; `--directory` names another folder", launch.root.display())
+    })?;
     let root = launch.root.canonicalize().unwrap_or_else(|_| launch.root.to_owned());
     let agent = agent::unpack(&root)?;
     let (run, mut info) = directory::create(&root, launch.verb, launch.command)?;
@@ -92,6 +93,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     if launch.output == Output::ToStandardError {
         command.stdout(Stdio::from(std::io::stderr()));
     }
+    let log = tail::begin();
     let spawned = command.spawn();
     let mut child = match spawned {
         Ok(child) => child,
@@ -119,10 +121,11 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Ended> {
     handle.close();
     let _ = forwarder.join();
     drop(watched);
+    tail::keep(&run, log);
     let status = status.with_context(|| format!("cannot wait for {program}"))?;
     info.ended = Some(directory::seconds(SystemTime::now()));
     (info.exit_code, info.signal) = (status.code(), status.signal());
-    info.write(&run)?;
+    directory::write_info(&info, &run)?;
     Ok(Ended { run, code: status.code(), signal: status.signal() })
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use oomscope_diagnose::record::RunInfo;
 use oomscope_model::Bytes;
 use serde_json::json;
 
-use super::directory::{RunInfo, all, find, no_runs};
+use super::directory::{all, find, no_runs, read_info};
 use super::reading::{Process, processes};
 use super::run::{outcome, shown};
 use crate::output;
@@ -108,7 +109,7 @@ fn show(run: &Path, format: ListFormat) -> Result<()> {
         writeln!(out, "{:#}", as_json(run))?;
         return Ok(out.flush()?);
     }
-    let info = RunInfo::read(run)?;
+    let info = read_info(run)?;
     let started = UNIX_EPOCH + Duration::try_from_secs_f64(info.started).unwrap_or_default();
     writeln!(out, "run        {}", info.id)?;
     writeln!(out, "command    {}", info.command.join(" "))?;
@@ -172,7 +173,7 @@ fn as_json(run: &Path) -> serde_json::Value {
             })
         })
         .collect();
-    let info = RunInfo::read(run).ok().and_then(|info| serde_json::to_value(info).ok());
+    let info = read_info(run).ok().and_then(|info| serde_json::to_value(info).ok());
     json!({"path": run, "run": info, "processes": processes})
 }
 

@@ -9,9 +9,10 @@ mod listing;
 mod reading;
 mod run;
 mod sampler;
+mod tail;
 
 pub(crate) use attach::{AttachArguments, run as attach};
-pub(crate) use directory::{RunInfo, find, is_run};
+pub(crate) use directory::{find, named, read_info};
 pub(crate) use evidence::evidence;
 pub(crate) use launch::{Ended, Launch, Output, Snapshots, launch};
 pub(crate) use listing::{RunsArguments, run as runs};

@@ -11,6 +11,7 @@ use oomscope_model::{Bytes, Diagnosis};
 use super::evidence::evidence;
 use super::launch::{Ended, Launch, Output, Snapshots, launch};
 use super::reading::{Process, processes};
+use super::tail;
 use crate::cli::ColorChoice;
 use crate::output::{self, Replace};
 
@@ -27,7 +28,7 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "EVENTS", default_value_t = 100_000)]
     pub(crate) max_entries: u64,
     /// A function whose return ends a step: `module:function`, `train.py:step`.
-    #[arg(long, value_name = "FUNCTION")]
+    #[arg(long, value_name = "FUNCTION", value_parser = step_marker)]
     pub(crate) step_marker: Option<String>,
     /// How much disk the snapshots of one process may take.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = crate::replay::size::size)]
@@ -51,6 +52,15 @@ impl Stacks {
     }
 }
 
+fn step_marker(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((place, function)) if !place.is_empty() && !function.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{text}` names no function: write `module:function` or `file.py:function`"
+        )),
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
@@ -61,8 +71,8 @@ pub(crate) struct RunArguments {
     /// Say nothing when the command ends well.
     #[arg(short, long)]
     quiet: bool,
-    /// The command with its arguments.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// The command with its arguments. `--` before it keeps its options from being taken for ours.
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -101,7 +111,8 @@ fn conclude(arguments: &RunArguments, ended: &Ended, color: ColorChoice) -> Resu
     let found = processes(&ended.run);
     let run = shown(&ended.run);
     let failed = found.iter().any(|process| !process.record.ooms.is_empty())
-        || found.iter().any(|process| process.record.died_of_memory());
+        || found.iter().any(|process| process.record.died_of_memory())
+        || !ended.succeeded() && tail::ran_out(&ended.run);
     if failed && arguments.on_oom == OnOom::Diagnose {
         let diagnosis = diagnose(&evidence(&ended.run));
         keep(&ended.run, &diagnosis)?;
@@ -142,12 +153,19 @@ pub(super) fn outcome(processes: &[Process]) -> String {
         let record = &process.record;
         record.device_indices().into_iter().flat_map(|device| record.series(device))
     });
-    let steps = steps.max().map(|steps| format!("{steps} steps"));
+    let steps = steps.max().map(|steps| match steps {
+        1 => "1 step".to_owned(),
+        _ => format!("{steps} steps"),
+    });
     let peak = peak.map(|point| point.peak).max().map(|peak| format!("peak {peak}"));
     let count = processes.len();
     let many = (count > 1).then(|| format!("{count} processes"));
     let ooms: usize = processes.iter().map(|process| process.record.ooms.len()).sum();
-    let ooms = (ooms > 0).then(|| format!("ran out of memory {ooms} times"));
+    let ooms = match ooms {
+        0 => None,
+        1 => Some("ran out of memory".to_owned()),
+        _ => Some(format!("ran out of memory {ooms} times")),
+    };
     let parts: Vec<String> = [many, steps, peak, ooms].into_iter().flatten().collect();
     if parts.is_empty() { "recorded".to_owned() } else { parts.join(", ") }
 }

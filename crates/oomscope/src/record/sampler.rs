@@ -14,6 +14,12 @@ use crate::live;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// A file that is fuller becomes the old one, and the one that was old goes.
+const FULL: u64 = 16 << 20;
+
+/// The samples, and the ones before them.
+pub(super) const FILES: [&str; 2] = ["devices.jsonl", "devices-old.jsonl"];
+
 /// A sampler that stops when it is dropped.
 pub(super) struct Sampler {
     stop: Option<Sender<()>>,
@@ -22,7 +28,7 @@ pub(super) struct Sampler {
 
 /// Starts to write `devices.jsonl`; where no driver answers, nothing is written.
 pub(super) fn start(run: &Path) -> Sampler {
-    let path = run.join("devices.jsonl");
+    let [path, old] = FILES.map(|name| run.join(name));
     let (stop, stopped) = channel::<()>();
     let thread = std::thread::spawn(move || {
         loop {
@@ -36,14 +42,14 @@ pub(super) fn start(run: &Path) -> Sampler {
                         .map(|p| json!({"pid": p.pid, "used": p.bytes.map(|bytes| bytes.0)}))
                         .collect();
                     json!({
-                        "device": device.index, "name": device.name, "total": device.capacity.0,
-                        "free": device.free.0, "processes": processes,
+                        "device": device.index, "name": device.name, "uuid": device.uuid,
+                        "total": device.capacity.0, "free": device.free.0,
+                        "processes": processes,
                     })
                 })
                 .collect();
             let line = json!({"t": seconds(SystemTime::now()), "devices": devices});
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            if file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())).is_err() {
+            if append(&path, &old, &format!("{line}\n")).is_err() {
                 return;
             }
             match stopped.recv_timeout(PERIOD) {
@@ -53,6 +59,15 @@ pub(super) fn start(run: &Path) -> Sampler {
         }
     });
     Sampler { stop: Some(stop), thread: Some(thread) }
+}
+
+fn append(path: &Path, old: &Path, line: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(line.as_bytes())?;
+    if file.metadata()?.len() > FULL {
+        std::fs::rename(path, old)?;
+    }
+    Ok(())
 }
 
 impl Drop for Sampler {

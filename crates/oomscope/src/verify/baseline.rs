@@ -8,7 +8,7 @@ use oomscope_model::Bytes;
 use oomscope_report::verify::VerifyV1;
 
 use super::{judged, summary};
-use crate::record::{Ended, RunInfo, find};
+use crate::record::{Ended, find, read_info};
 
 /// More is no JSON of ours.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -28,7 +28,7 @@ pub(super) fn read(root: &Path, name: &str) -> Result<Baseline> {
         return Ok(Baseline { name: name.to_owned(), summary: of_file(path)?, run: None });
     }
     let run = find(root, name).with_context(|| format!("cannot use the baseline `{name}`"))?;
-    let info = RunInfo::read(&run)?;
+    let info = read_info(&run)?;
     let ended = Ended { run: run.clone(), code: info.exit_code, signal: info.signal };
     let report = judged(&info.command, &ended, None);
     if report.peak().is_none() {

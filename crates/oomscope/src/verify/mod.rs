@@ -19,7 +19,7 @@ use oomscope_report::{Charset, Detail};
 use crate::cli::ColorChoice;
 use crate::output::{self, Replace};
 use crate::record::{
-    Ended, Launch, Output, Process, RecordArguments, Snapshots, launch, processes,
+    Ended, Launch, Output, Process, RecordArguments, Snapshots, find, launch, processes, read_info,
 };
 
 use baseline::Baseline;
@@ -57,8 +57,12 @@ pub(crate) struct VerifyArguments {
     /// Replace FILE, or with `--init` the budget file, if it exists.
     #[arg(long)]
     force: bool,
-    /// The command with its arguments. Its standard output goes to standard error.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// Judge a recorded run (an ID, `last`, a run directory) instead of running a command.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["steps", "command"])]
+    recorded: Option<String>,
+    /// The command with its arguments; `--` before it keeps its options from being taken for ours.
+    /// Its standard output goes to standard error.
+    #[arg(trailing_var_arg = true, required_unless_present = "recorded", value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
 
@@ -89,15 +93,20 @@ pub(crate) fn run(arguments: &VerifyArguments, color: ColorChoice) -> Result<Exi
         None => None,
     };
     let limit = limit(arguments, committed.as_ref());
-    let ended = watch(&arguments.record, arguments.steps, &arguments.command)?;
-    let mut report = judged(&arguments.command, &ended, limit.as_ref().map(|limit| limit.limit));
+    let (command, ended) = if let Some(name) = &arguments.recorded {
+        recorded(&arguments.record.directory, name)?
+    } else {
+        let ended = watch(&arguments.record, arguments.steps, &arguments.command)?;
+        (arguments.command.clone(), ended)
+    };
+    let mut report = judged(&command, &ended, limit.as_ref().map(|limit| limit.limit));
     report.budget = limit.map(|limit| BudgetCheck { peak: report.peak(), ..limit });
     report.baseline = baseline.map(|baseline| compared(&baseline, &report, &ended.run));
     if arguments.init {
         if report.verdict() != Verdict::Stable {
             output::say("warning: no budget file was written: memory is not proven stable");
         } else if let Some(peak) = report.peak() {
-            let file = BudgetFile::new(peak, arguments.tolerance, &arguments.command);
+            let file = BudgetFile::new(peak, arguments.tolerance, &command);
             file.write(&arguments.budget_file, replace)?;
             output::say(&format!("wrote {}", arguments.budget_file.display()));
         }
@@ -110,6 +119,13 @@ pub(crate) fn run(arguments: &VerifyArguments, color: ColorChoice) -> Result<Exi
         VerifyFormat::Junit => report::render_junit(&report, out),
     })?;
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A run that has ended, as if it had been watched now.
+fn recorded(root: &Path, name: &str) -> Result<(Vec<String>, Ended)> {
+    let run = find(root, name)?;
+    let info = read_info(&run)?;
+    Ok((info.command, Ended { run, code: info.exit_code, signal: info.signal }))
 }
 
 /// `--budget`, else what the budget file allows.

@@ -30,6 +30,8 @@ pub enum Record {
     Snapshot(Snapshot),
     /// An exception was not caught.
     Exception(Exception),
+    /// Source that is in no file.
+    Source(Source),
     /// The agent could not do something.
     Problem(AgentProblem),
     /// A normal end, or the last step that was asked for.
@@ -257,6 +259,17 @@ pub struct Exception {
     /// Whether it is about device memory.
     #[serde(default)]
     pub is_oom: bool,
+}
+
+/// Source that is in no file: a cell of a notebook. Written at a failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// When, in seconds since the epoch.
+    pub t: f64,
+    /// What stacks and tracebacks call it.
+    pub file: String,
+    /// All of it.
+    pub text: String,
 }
 
 /// The agent could not do something.

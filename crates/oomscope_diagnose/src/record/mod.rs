@@ -5,18 +5,22 @@
 //! inside the process's folder, and one that leads out of it is dropped.
 
 mod device;
+mod driver;
 mod line;
 mod process;
 mod repair;
+mod run;
 
 use oomscope_model::Problem;
 
 pub use device::{DeviceUse, PhaseUse};
+pub use driver::{device_at, device_of};
 pub use line::{
-    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Start, Step,
-    StepSource, Torch,
+    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Source, Start,
+    Step, StepSource, Torch,
 };
 pub use process::ProcessRecord;
+pub use run::RunInfo;
 
 /// The layout that this version reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -52,10 +56,24 @@ pub fn read(input: &str, text: &str) -> ProcessRecord {
     process
 }
 
-/// The JSON Schema of a line, as text.
+/// The JSON Schema of a line of `records.jsonl`, as text.
 pub fn json_schema() -> String {
+    schema_of::<Record>()
+}
+
+/// The JSON Schema of `run.json`, as text.
+pub fn run_json_schema() -> String {
+    schema_of::<RunInfo>()
+}
+
+/// The JSON Schema of a line of `devices.jsonl`, as text.
+pub fn devices_json_schema() -> String {
+    schema_of::<driver::Moment>()
+}
+
+fn schema_of<T: schemars::JsonSchema>() -> String {
     let settings = schemars::generate::SchemaSettings::draft2020_12();
-    format!("{:#}\n", settings.into_generator().into_root_schema_for::<Record>().as_value())
+    format!("{:#}\n", settings.into_generator().into_root_schema_for::<T>().as_value())
 }
 
 fn parse(line: &str) -> Result<Record, String> {

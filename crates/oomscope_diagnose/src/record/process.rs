@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use oomscope_model::{Bytes, Problem};
 
 use super::line::{
-    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Start, Step,
-    StepSource, Torch,
+    AgentProblem, Device, End, Exception, History, Oom, Record, Sample, Snapshot, Source, Start,
+    Step, StepSource, Torch,
 };
 use super::{DeviceUse, SCHEMA_VERSION};
 use crate::verify::Point;
@@ -33,6 +33,8 @@ pub struct ProcessRecord {
     pub snapshots: Vec<Snapshot>,
     /// Exceptions that were not caught.
     pub exceptions: Vec<Exception>,
+    /// Source that is in no file.
+    pub sources: Vec<Source>,
     /// What the agent could not do.
     pub problems: Vec<AgentProblem>,
     /// How it ended; `None` after a kill, a crash, or while it runs.
@@ -148,6 +150,7 @@ impl ProcessRecord {
                 }
                 self.exceptions.push(exception);
             }
+            Record::Source(source) => self.sources.push(source),
             Record::Problem(problem) => self.problems.push(problem),
             Record::End(end) => self.end = Some(end),
             Record::Unknown => {}

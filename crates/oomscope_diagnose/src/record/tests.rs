@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{StepSource, read};
+use super::{ProcessRecord, StepSource, read};
 
 const RUN: &str = r#"{"kind":"start","t":1.0,"schema_version":1,"pid":7,"argv":["train.py"],"unheard_of":[1]}
 {"kind":"torch","t":1.5,"version":"2.9.0"}
@@ -15,6 +15,7 @@ const RUN: &str = r#"{"kind":"start","t":1.0,"schema_version":1,"pid":7,"argv":[
 {"kind":"step","t":4.1,"step":3,"source":"optimizer","seconds":0.6,"devices":[{"device":0,"allocated":12}]}
 {"kind":"oom","t":5.0,"n":2,"device":0}
 {"kind":"exception","t":5.1,"type":"torch.OutOfMemoryError","message":"CUDA out of memory.","is_oom":true}
+{"kind":"source","t":5.15,"file":"/tmp/ipykernel_7/1.py","text":"import torch\n"}
 {"kind":"problem","t":5.2,"what":"no space left"}
 {"kind":"end","t":5.3,"reason":"exception"}
 "#;
@@ -62,8 +63,21 @@ fn a_line_cut_by_a_kill_costs_itself_alone() {
     assert_eq!(process.end, None);
     assert_eq!(
         process.unread.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["records.jsonl: line 15: the last record is unfinished"]
+        ["records.jsonl: line 16: the last record is unfinished"]
     );
+}
+
+#[test]
+fn a_run_that_is_cut_anywhere_keeps_what_came_before() {
+    for end in 0..=RUN.len() {
+        let whole = RUN[..end].rfind('\n').map_or(0, |at| at + 1);
+        let (cut, mut before) = (read("r", &RUN[..end]), read("r", &RUN[..whole]));
+        // All of a record may be there but for its newline.
+        if cut.unread.is_empty() {
+            before = read("r", &format!("{}\n", &RUN[..end]));
+        }
+        assert_eq!(ProcessRecord { unread: Vec::new(), ..cut }, before, "cut at byte {end}");
+    }
 }
 
 #[test]
@@ -136,6 +150,7 @@ fn the_schema_names_every_kind_of_record() {
         "oom",
         "snapshot",
         "exception",
+        "source",
         "problem",
         "end",
         "marker",
@@ -147,7 +162,47 @@ fn the_schema_names_every_kind_of_record() {
     assert!(!schema.to_lowercase().contains("\"unknown\""));
 }
 
+/// A line of the right shape with wrong contents: any key of any record, any value.
+fn line() -> impl Strategy<Value = String> {
+    let kinds =
+        "start|torch|device|history|step|sample|oom|snapshot|exception|source|problem|end|x";
+    let keys = "t|schema_version|pid|argv|version|device|total|step|source|stride|seconds|devices|n|free|requested|snapshot|message|is_oom|file|text|what|reason";
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|value| value.to_string()),
+        any::<i64>().prop_map(|value| value.to_string()),
+        any::<f64>().prop_map(|value| value.to_string()),
+        "[\\PC]{0,9}".prop_map(|value| serde_json::Value::from(value).to_string()),
+        Just(r#"{"device":0,"allocated":18446744073709551615,"phases":[{}]}"#.to_owned()),
+        Just("\"optimizer\"".to_owned()),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| {
+        prop::collection::vec(inner, 0..4).prop_map(|values| format!("[{}]", values.join(",")))
+    });
+    (kinds, prop::collection::vec((keys, value), 0..9)).prop_map(|(kind, entries)| {
+        let entries: Vec<String> =
+            entries.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        format!("{{\"kind\":\"{kind}\",\"t\":1,{}}}", entries.join(","))
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_record_of_the_right_shape_makes_the_reader_or_its_questions_panic(
+        lines in prop::collection::vec(line(), 0..30)
+    ) {
+        let process = read("r", &lines.join("\n"));
+        process.step_seconds();
+        for device in process.device_indices() {
+            process.capacity(device);
+            crate::verify::judge(&process.series(device), &crate::verify::Question::default());
+        }
+        for oom in &process.ooms {
+            super::device_at(&lines.join("\n"), &process, oom);
+            super::device_of(&process, oom);
+        }
+    }
+
     #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,300}") {
         read("r", &text);

@@ -54,6 +54,19 @@ pub(crate) fn capture(context: &Context<'_>) -> StateStep {
         }
         add("peak allocated", snapshot.peak_allocated, true);
     }
+    if let Some(device) = &context.evidence.device_at_failure {
+        let used: Bytes = device.processes.iter().filter_map(|process| process.bytes).sum();
+        let from = format!("device {} ({}) at the failure", device.index, device.name);
+        let mut add = |name, bytes| {
+            if !figures.iter().any(|figure: &Figure| figure.name == name) {
+                figures.push(Figure { name, bytes, from: from.clone() });
+            }
+        };
+        add("capacity", device.capacity);
+        if used > Bytes::ZERO {
+            add("other processes", used);
+        }
+    }
     for device in &context.evidence.live {
         let from = format!("device {} ({}) now", device.index, device.name);
         figures.push(Figure { name: "capacity now", bytes: device.capacity, from: from.clone() });

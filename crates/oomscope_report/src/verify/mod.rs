@@ -168,11 +168,11 @@ pub(crate) fn headline(report: &VerifyReport) -> String {
         Verdict::TooShort => {
             let more = report.devices.iter().filter_map(|d| d.judgement.more_steps).max();
             match more {
-                Some(more) => format!("too short to tell: about {more} more steps would{peak}"),
+                Some(more) => format!("the steps seen do not tell, about {more} more would{peak}"),
                 None if report.devices.is_empty() => {
                     "no step was seen: no process used a device".to_owned()
                 }
-                None => format!("too short to tell{peak}"),
+                None => format!("the steps seen do not tell{peak}"),
             }
         }
     }

@@ -43,7 +43,8 @@ pub fn render_text(
         write_baseline(baseline, out)?;
     }
     writeln!(out)?;
-    if let Some(ending) = ending(report) {
+    let above = headline(report);
+    if let Some(ending) = ending(report).filter(|ending| *ending != above) {
         writeln!(out, "  {ending}")?;
     }
     if verdict != Verdict::Stable && !report.devices.is_empty() {
