@@ -78,7 +78,7 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
     let trains = workload.task == Task::Train;
     let trained = if trains { passes.gradients / gradient_element(workload).max(1) } else { 0 };
     let states = if trains { states(workload, trained) } else { 0 };
-    let temporaries = if trains { temporaries(workload, trained, &passes) } else { 0 };
+    let temporaries = if trains { temporaries(workload, trained, weights) } else { 0 };
     let workspaces = CUBLAS_WORKSPACE * if trains { 2 } else { 1 };
     let cache = cache(architecture, workload);
     let base = constant + states + workspaces + cache;
@@ -167,12 +167,14 @@ fn states(workload: &Workload, trained: u64) -> u64 {
 }
 
 /// Bytes that live while the optimizer steps.
-fn temporaries(workload: &Workload, trained: u64, passes: &Passes) -> u64 {
+fn temporaries(workload: &Workload, trained: u64, weights: &[Weight]) -> u64 {
+    let sizes = weights.iter().map(|weight| weight.elements() / weight.count.max(1));
+    let largest = sizes.max().unwrap_or(0).min(trained);
     let all = trained * gradient_element(workload);
     match workload.optimizer {
         Optimizer::AdamW(Step::Foreach) => all,
-        Optimizer::AdamW(Step::Loop) | Optimizer::Muon => passes.layer_gradients,
-        Optimizer::Adafactor => passes.layer_gradients,
+        Optimizer::AdamW(Step::Loop) => 2 * largest * gradient_element(workload),
+        Optimizer::Muon | Optimizer::Adafactor => 3 * largest * gradient_element(workload),
         Optimizer::Nothing
         | Optimizer::AdamW(Step::Fused)
         | Optimizer::Sgd { .. }
@@ -183,7 +185,11 @@ fn temporaries(workload: &Workload, trained: u64, passes: &Passes) -> u64 {
 
 /// Bytes of keys and values of all tokens.
 fn cache(architecture: &Architecture, workload: &Workload) -> u64 {
-    let Task::Generate { tokens } = workload.task else { return 0 };
+    let tokens = match workload.task {
+        Task::Generate { tokens } => tokens,
+        Task::Infer if workload.caches_keys => 0,
+        Task::Infer | Task::Train | Task::Forward => return 0,
+    };
     let tokens = workload.batch.saturating_mul(workload.sequence.saturating_add(tokens));
     let of_layer = |layer: &crate::Layer| match &layer.mixer {
         crate::Mixer::Attention(shape) => {
@@ -194,7 +200,8 @@ fn cache(architecture: &Architecture, workload: &Workload) -> u64 {
         crate::Mixer::StateSpace(shape) => workload.batch * shape.inner * shape.state,
         crate::Mixer::Nothing => 0,
     };
-    let layers = architecture.towers.iter().flat_map(|tower| &tower.layers);
+    let decoders = architecture.towers.iter().filter(|tower| tower.causal);
+    let layers = decoders.flat_map(|tower| &tower.layers);
     layers.map(|(count, layer)| count * of_layer(layer)).sum::<u64>() * workload.precision.product()
 }
 

@@ -18,22 +18,26 @@ pub(crate) fn embedding(ops: &mut Operations, tower: &Tower, run: Run<'_>) -> (T
         ops.tape.input(rows * tower.embedding.patch_inputs.iter().sum::<u64>(), element, false)
     };
     ops.part("embeddings");
-    let trained = |elements: u64| if run.trained { elements.saturating_mul(element) } else { 0 };
-    let looked_up = |ops: &mut Operations, table: u64, input: Tensor| {
+    // The gradient of a table that the head shares is there already: one more is added to it.
+    let tied = tower.head.as_ref().is_some_and(|head| head.tied);
+    let looked_up = |ops: &mut Operations, table: u64, input: Tensor, tied: bool| {
+        let size = table.saturating_mul(width).saturating_mul(element);
+        let size = if run.trained { size } else { 0 };
         let saved = [input];
         ops.tape.run(
             rows * width,
             element,
             Operation {
                 saved: &saved,
-                weight_gradient: trained(table.saturating_mul(width)),
+                weight_gradient: if tied { 0 } else { size },
+                backward_scratch: if tied { size } else { 0 },
                 ..Operation::default()
             },
         )
     };
     let table = if tower.embedding.shared { 0 } else { vocabulary };
     let mut x = if tower.embedding.patch_inputs.is_empty() {
-        looked_up(ops, table, input)
+        looked_up(ops, table, input, tied)
     } else {
         let inputs = tower.embedding.patch_inputs.iter().sum();
         let matrix = Matrix {
@@ -46,7 +50,7 @@ pub(crate) fn embedding(ops: &mut Operations, tower: &Tower, run: Run<'_>) -> (T
         ops.linear(input, matrix)
     };
     for more in [positions, types].into_iter().filter(|rows| *rows > 0) {
-        let other = looked_up(ops, more, input);
+        let other = looked_up(ops, more, input, false);
         let sum = ops.sum(x, other);
         ops.tape.drop(x);
         ops.tape.drop(other);
@@ -147,7 +151,7 @@ fn logits(ops: &mut Operations, head: &Head, hidden: u64, x: Tensor, run: Run<'_
 fn cross_entropy(ops: &mut Operations, logits: Tensor, loss: Loss) -> Tensor {
     let wide = ops.precision == crate::Precision::Autocast || loss == Loss::Upcast;
     let input = if wide { ops.cast(logits, 4) } else { logits };
-    let probabilities = ops.softmax(input, input.element);
+    let probabilities = ops.log_softmax(input);
     let value = ops.tape.run(
         1,
         input.element,

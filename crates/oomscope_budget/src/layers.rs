@@ -279,7 +279,7 @@ fn weighed(
         scores = ops.scaled(tangent);
         ops.tape.drop(tangent);
     }
-    if run.causal || run.attention == AttentionKind::Naive {
+    if run.causal || run.attention == AttentionKind::ByHand {
         let masked = ops.scaled(scores);
         ops.tape.drop(scores);
         scores = masked;
@@ -287,7 +287,11 @@ fn weighed(
     // Implementations with rotary positions compute the softmax in `float32`, as autocast does.
     let wide = shape.rotary > 0 && run.attention == AttentionKind::Eager;
     let full = wide || ops.precision == crate::Precision::Autocast;
-    let softmax = ops.softmax(scores, if full { 4 } else { scores.element });
+    let softmax = if run.attention == AttentionKind::ByHand {
+        ops.softmax_by_hand(scores)
+    } else {
+        ops.softmax(scores, if full { 4 } else { scores.element })
+    };
     ops.tape.drop(scores);
     let narrow = if wide { ops.cast(softmax, element) } else { softmax };
     if wide && narrow.element != softmax.element {

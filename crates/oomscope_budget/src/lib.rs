@@ -20,6 +20,6 @@ pub use architecture::{
 pub use budget::{Budget, Interval, Phase, Term, TermKind, budget};
 pub use weights::{Role, Weight, weights};
 pub use workload::{
-    Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Precision, Quantization, Step, Task,
-    Workload,
+    Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Parallel, Precision, Quantization,
+    Sharding, Step, Task, Workload,
 };

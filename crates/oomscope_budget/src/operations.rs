@@ -35,13 +35,25 @@ pub(crate) struct Operations {
     /// Frozen matrices are stored in few bits, and unpacked into a half-precision type for each
     /// product (`bitsandbytes` `MatMul4Bit`, 0.49).
     pub(crate) packed: bool,
+    /// The half-precision type is `float16`.
+    pub(crate) float16: bool,
+    /// Parameters require gradients, so that autocast keeps its copies of them until it ends.
+    pub(crate) caches_casts: bool,
     /// Bytes of half-precision copies of matrices that autocast makes.
     pub(crate) casts: u64,
 }
 
 impl Operations {
     pub(crate) fn new(precision: Precision, dropout: bool) -> Operations {
-        Operations { tape: Tape::default(), precision, dropout, packed: false, casts: 0 }
+        Operations {
+            tape: Tape::default(),
+            precision,
+            dropout,
+            packed: false,
+            float16: false,
+            caches_casts: true,
+            casts: 0,
+        }
     }
 
     /// Names what follows.
@@ -76,7 +88,7 @@ impl Operations {
         let input = self.cast(x, element);
         let elements = matrix.inputs.saturating_mul(matrix.outputs);
         let size = elements + if matrix.bias { matrix.outputs } else { 0 };
-        let is_cast = self.precision == Precision::Autocast && (matrix.trained || input.grad);
+        let is_cast = self.precision == Precision::Autocast && self.caches_casts;
         if is_cast {
             self.casts = self.casts.saturating_add(elements.saturating_mul(element));
         }
@@ -372,11 +384,55 @@ impl Operations {
         output
     }
 
-    /// `softmax`, which saves its result.
+    /// `softmax` in a type of `element` bytes, which saves its result. Its backward multiplies the
+    /// gradient by it into a temporary (`aten/src/ATen/native/cuda/SoftMax.cu`).
     pub(crate) fn softmax(&mut self, x: Tensor, element: u64) -> Tensor {
-        let output =
-            self.tape.run(x.elements, element, Operation { inputs: &[x], ..Operation::default() });
+        // Only from `float16` does the kernel itself widen.
+        let widened = if x.element != element && !self.float16 { x.elements * element } else { 0 };
+        self.normalized(x, element, widened, x.elements.saturating_mul(element))
+    }
+
+    /// `log_softmax`, whose backward needs no temporary.
+    pub(crate) fn log_softmax(&mut self, x: Tensor) -> Tensor {
+        self.normalized(x, x.element, 0, 0)
+    }
+
+    fn normalized(&mut self, x: Tensor, element: u64, scratch: u64, backward: u64) -> Tensor {
+        let output = self.tape.run(
+            x.elements,
+            element,
+            Operation {
+                inputs: &[x],
+                scratch,
+                backward_scratch: backward.saturating_add(scratch),
+                ..Operation::default()
+            },
+        );
         self.tape.save_in_last(output);
+        output
+    }
+
+    /// `e = exp(x - x.max()); e / e.sum()`.
+    pub(crate) fn softmax_by_hand(&mut self, x: Tensor) -> Tensor {
+        let shifted = self.scaled(x);
+        let input =
+            if self.precision == Precision::Autocast { self.cast(shifted, FULL) } else { shifted };
+        let powers = self.scaled(input);
+        self.tape.save_in_last(powers);
+        self.drop_cast(input, shifted);
+        let saved = [powers];
+        let output = self.tape.run(
+            powers.elements,
+            powers.element,
+            Operation {
+                inputs: &[powers],
+                saved: &saved,
+                backward_scratch: powers.elements.saturating_mul(powers.element),
+                ..Operation::default()
+            },
+        );
+        self.tape.drop(shifted);
+        self.tape.drop(powers);
         output
     }
 

@@ -20,8 +20,6 @@ pub(crate) struct Passes {
     pub(crate) backward_peak: u64,
     /// The stage of that peak.
     pub(crate) backward_at: Part,
-    /// New gradients when it is reached.
-    pub(crate) gradients_at_peak: u64,
     /// All gradients, in bytes.
     pub(crate) gradients: u64,
     /// The largest layer's gradients: what a stepwise optimizer holds.
@@ -35,8 +33,9 @@ struct Repeated {
     count: u64,
     name: Part,
     stage: Stage,
-    /// Its input alone is kept, and forward runs again in backward.
-    checkpointed: bool,
+    /// Of how many such stages the first one's input alone is kept, and forward runs again in
+    /// backward; 0 where all is kept.
+    checkpointed: u64,
 }
 
 /// Runs a model's forward and, for training, backward on sizes.
@@ -86,6 +85,8 @@ fn tower_stages(
     let dropout = workload.dropout && workload.records_graph();
     let operations = || Operations {
         packed: workload.quantization.is_some(),
+        float16: workload.float16,
+        caches_casts: workload.adapters.is_none(),
         ..Operations::new(workload.precision, dropout)
     };
     let mut ops = operations();
@@ -93,7 +94,7 @@ fn tower_stages(
     let element = output.element;
     *casts += ops.casts;
     let stage = ops.tape.finish(input, output, false);
-    stages.push(Repeated { count: 1, name: "embeddings", stage, checkpointed: false });
+    stages.push(Repeated { count: 1, name: "embeddings", stage, checkpointed: 0 });
     // With frozen tables, a gradient flows from the first adapter on; checkpointing asks for one.
     let flows = workload.records_graph();
     for (count, shape) in &tower.layers {
@@ -103,7 +104,7 @@ fn tower_stages(
         ops.tape.drop(x);
         *casts = casts.saturating_add(ops.casts.saturating_mul(*count));
         let stage = ops.tape.finish(x, output, false);
-        for (count, checkpointed) in checkpointed(workload.checkpointing, *count) {
+        for (count, checkpointed) in segments(workload.checkpointing, *count) {
             let stage = stage.clone();
             stages.push(Repeated { count, name: "a layer", stage, checkpointed });
         }
@@ -114,72 +115,80 @@ fn tower_stages(
     let output = head(&mut ops, tower, x, loss, run);
     *casts += ops.casts;
     let stage = ops.tape.finish(x, output, is_last);
-    stages.push(Repeated { count: 1, name: "the head and the loss", stage, checkpointed: false });
+    stages.push(Repeated { count: 1, name: "the head and the loss", stage, checkpointed: 0 });
 }
 
-/// How many of equal layers keep all, and how many only their input.
-fn checkpointed(checkpointing: Checkpointing, count: u64) -> Vec<(u64, bool)> {
+/// Equal layers, in parts: how many, and how long the checkpointed segments of them are.
+fn segments(checkpointing: Checkpointing, count: u64) -> Vec<(u64, u64)> {
     match checkpointing {
-        Checkpointing::Nothing => vec![(count, false)],
-        Checkpointing::Full => vec![(count, true)],
+        Checkpointing::Nothing => vec![(count, 0)],
+        Checkpointing::Full => vec![(count, 1)],
         Checkpointing::Every(step) => {
             let with = count.div_ceil(step.max(1));
-            vec![(with, true), (count - with, false)]
+            vec![(with, 1), (count - with, 0)]
+        }
+        Checkpointing::Segments(length) => {
+            let length = length.clamp(1, count.max(1));
+            vec![(count - count % length, length), (count % length, count % length)]
         }
     }
 }
 
 impl Repeated {
-    /// Held between forward and backward by one of it.
-    fn kept(&self) -> u64 {
-        if self.checkpointed { self.stage.input } else { self.stage.kept }
-    }
-
-    /// The highest while forward runs in it, its input included.
-    fn forward_peak(&self) -> u64 {
-        // Without a graph nothing that a checkpointed layer makes is kept.
-        self.stage.forward_peak
-    }
-
-    /// The highest while backward runs in it.
-    fn backward_peak(&self) -> u64 {
-        if self.checkpointed {
-            // Forward runs again beside the gradient of the output and the input.
-            let again = self.stage.forward_peak + self.stage.output;
-            self.stage.backward_peak.max(again)
-        } else {
-            self.stage.backward_peak
+    /// How many it is, and what one is: a layer, or a checkpointed segment of layers.
+    fn units(&self) -> (u64, Stage) {
+        let Repeated { count, stage, checkpointed: length, .. } = self;
+        if *length == 0 {
+            return (*count, stage.clone());
         }
+        // Forward runs again beside the gradient of the output; then backward as ever.
+        let inner = stage.kept.saturating_mul(length - 1);
+        let again = stage.forward_peak + stage.output;
+        let segment = Stage {
+            kept: stage.input,
+            parts: vec![("checkpoints", stage.input)],
+            backward_peak: inner.saturating_add(stage.backward_peak.max(again)),
+            gradients: stage.gradients.saturating_mul(*length),
+            ..stage.clone()
+        };
+        (count / length, segment)
     }
 }
 
 fn compose(stages: &[Repeated], casts: u64) -> Passes {
     let mut passes = Passes { casts, ..Passes::default() };
+    let stages: Vec<(Part, u64, Stage)> = stages
+        .iter()
+        .filter(|repeated| repeated.count > 0)
+        .map(|repeated| {
+            let (count, stage) = repeated.units();
+            (repeated.name, count, stage)
+        })
+        .collect();
     let mut below = 0u64;
-    for repeated in stages.iter().filter(|repeated| repeated.count > 0) {
-        let others = repeated.kept().saturating_mul(repeated.count - 1);
-        let peak = below.saturating_add(others).saturating_add(repeated.forward_peak());
+    for (_, count, stage) in &stages {
+        let others = stage.kept.saturating_mul(count - 1);
+        let peak = below.saturating_add(others).saturating_add(stage.forward_peak);
         passes.forward_peak = passes.forward_peak.max(peak);
-        below = below.saturating_add(others).saturating_add(repeated.kept());
-        add_parts(&mut passes.parts, repeated);
+        below = below.saturating_add(others).saturating_add(stage.kept);
+        add_parts(&mut passes.parts, *count, stage);
     }
     passes.kept = below;
-    for repeated in stages.iter().rev().filter(|repeated| repeated.count > 0) {
-        let (kept, new) = (repeated.kept(), repeated.stage.gradients);
+    for (name, count, stage) in stages.iter().rev() {
+        let (kept, new) = (stage.kept, stage.gradients);
         passes.layer_gradients = passes.layer_gradients.max(new);
-        let all = kept.saturating_mul(repeated.count);
+        let all = kept.saturating_mul(*count);
         // The last of them, whose activations lie on all others', and the first, when all later
         // gradients are there.
-        let later = new.saturating_mul(repeated.count - 1);
+        let later = new.saturating_mul(count - 1);
         for (held, gradients) in
             [(below.saturating_sub(kept), 0), (below.saturating_sub(all), later)]
         {
             let before = passes.gradients.saturating_add(gradients);
-            let peak = held.saturating_add(before).saturating_add(repeated.backward_peak());
+            let peak = held.saturating_add(before).saturating_add(stage.backward_peak);
             if peak > passes.backward_peak {
                 passes.backward_peak = peak;
-                passes.backward_at = repeated.name;
-                passes.gradients_at_peak = before.saturating_add(new);
+                passes.backward_at = name;
             }
         }
         below = below.saturating_sub(all);
@@ -188,15 +197,10 @@ fn compose(stages: &[Repeated], casts: u64) -> Passes {
     passes
 }
 
-fn add_parts(parts: &mut Vec<(Part, u64)>, repeated: &Repeated) {
-    let own = if repeated.checkpointed {
-        vec![("checkpoints", repeated.stage.input)]
-    } else {
-        repeated.stage.parts.clone()
-    };
-    for (part, bytes) in own {
-        let bytes = bytes.saturating_mul(repeated.count);
-        match parts.iter_mut().find(|(known, _)| *known == part) {
+fn add_parts(parts: &mut Vec<(Part, u64)>, count: u64, stage: &Stage) {
+    for (part, bytes) in &stage.parts {
+        let bytes = bytes.saturating_mul(count);
+        match parts.iter_mut().find(|(known, _)| known == part) {
             Some((_, sum)) => *sum = sum.saturating_add(bytes),
             None => parts.push((part, bytes)),
         }

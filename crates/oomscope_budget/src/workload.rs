@@ -27,6 +27,62 @@ pub struct Workload {
     pub quantization: Option<Quantization>,
     /// Whether dropout is active where the model has it.
     pub dropout: bool,
+    /// The half-precision type is `float16`, not `bfloat16`.
+    pub float16: bool,
+    /// A forward without a graph fills a cache of keys and values, as Hugging Face's do.
+    pub caches_keys: bool,
+    /// How many devices share what.
+    pub parallel: Parallel,
+}
+
+/// How many devices share what. Degrees are at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parallel {
+    /// Devices with batches of their own.
+    pub data: u64,
+    /// What those share.
+    pub sharding: Sharding,
+    /// Devices that share each matrix.
+    pub tensor: u64,
+    /// Those share norms and dropout as well (Korthikanti et al., arXiv:2205.05198).
+    pub sequence: bool,
+    /// Devices that share the layers.
+    pub pipeline: u64,
+    /// Devices that share the sequence.
+    pub context: u64,
+    /// Devices that share the experts.
+    pub expert: u64,
+}
+
+impl Default for Parallel {
+    fn default() -> Parallel {
+        Parallel {
+            data: 1,
+            sharding: Sharding::Replicated,
+            tensor: 1,
+            sequence: false,
+            pipeline: 1,
+            context: 1,
+            expert: 1,
+        }
+    }
+}
+
+/// What devices with batches of their own share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharding {
+    /// Nothing: DDP.
+    #[default]
+    Replicated,
+    /// Optimizer states (ZeRO 1).
+    States,
+    /// Those and gradients (ZeRO 2).
+    Gradients,
+    /// Those and parameters (ZeRO 3, FSDP).
+    Parameters {
+        /// Parameters are given back between forward and backward.
+        reshard: bool,
+    },
 }
 
 /// Training, or a forward alone.
@@ -111,6 +167,11 @@ pub enum Checkpointing {
         /// `k`, at least 1.
         u64,
     ),
+    /// `k` layers together, of which only the first one's input is kept.
+    Segments(
+        /// `k`, at least 1.
+        u64,
+    ),
 }
 
 /// How attention is computed.
@@ -121,8 +182,8 @@ pub enum AttentionKind {
     Fused,
     /// Scores and weights as tensors, as Hugging Face's `eager`.
     Eager,
-    /// Scores and weights as tensors in the compute type, with a mask by `where`.
-    Naive,
+    /// Written by hand: a mask by `where`, a softmax of `exp` and `sum`.
+    ByHand,
 }
 
 /// How the loss is computed.
@@ -182,6 +243,9 @@ impl Default for Workload {
             adapters: None,
             quantization: None,
             dropout: true,
+            float16: false,
+            caches_keys: true,
+            parallel: Parallel::default(),
         }
     }
 }

@@ -61,15 +61,12 @@ fn decoder(dims: &Value) -> (Architecture, Vec<Weight>) {
         ..Tower::default()
     };
     let linear = hidden * head * (2 * heads + 2 * key_value_heads) + 3 * hidden * width;
-    let weight = |role, elements, count| Weight {
-        name: String::new(),
-        shape: vec![elements],
-        count,
-        role,
-    };
+    let weight =
+        |role, elements, count| Weight { name: String::new(), shape: vec![elements], count, role };
     let mut weights = vec![
         weight(Role::Embedding, vocabulary * hidden, 1),
-        weight(Role::Linear, linear, layers),
+        weight(Role::Linear, hidden * width, 3 * layers),
+        weight(Role::Linear, linear - 3 * hidden * width, layers),
         weight(Role::Norm, hidden, 2 * layers + 1),
     ];
     if !tied {
@@ -104,7 +101,10 @@ fn workload(row: &Value) -> Option<Workload> {
         sequence: row["seq"].as_u64()?,
         precision: if quantized {
             Precision::Full
-        } else if precision.contains("autocast") || precision.contains("mixed") {
+        } else if precision.contains("autocast")
+            || precision.contains("mixed")
+            || precision.contains("amp")
+        {
             Precision::Autocast
         } else if precision.contains("16") && !precision.starts_with("fp32") {
             Precision::Half
@@ -112,26 +112,31 @@ fn workload(row: &Value) -> Option<Workload> {
             Precision::Full
         },
         optimizer: if task == Task::Train {
-            Optimizer::AdamW(if row["optimizer"].as_str().is_some_and(|o| o.contains("cs336")) {
-                Step::Loop
-            } else {
-                Step::Foreach
-            })
+            let own = row["dims"]["arch"].is_string();
+            let foreach = row["optimizer"].as_str().is_some_and(|name| name.contains("foreach"));
+            Optimizer::AdamW(if own && !foreach { Step::Loop } else { Step::Foreach })
         } else {
             Optimizer::Nothing
         },
-        checkpointing: if row["ckpt"].as_str().is_some_and(|c| c.starts_with("full")) {
+        checkpointing: if let Some(length) = row["ckpt"]
+            .as_str()
+            .and_then(|text| text.strip_prefix("segments of ")?.split(' ').next()?.parse().ok())
+        {
+            Checkpointing::Segments(length)
+        } else if row["ckpt"].as_str().is_some_and(|c| c.starts_with("full")) {
             Checkpointing::Full
         } else {
             Checkpointing::Nothing
         },
         attention: match row["attention"].as_str().unwrap_or_default() {
             a if a.contains("eager") => AttentionKind::Eager,
-            a if a.contains("naive") => AttentionKind::Naive,
+            a if a.contains("naive") => AttentionKind::ByHand,
             _ => AttentionKind::Fused,
         },
         loss: Loss::Upcast,
         adapters,
+        float16: precision.contains("fp16"),
+        caches_keys: !row["dims"]["arch"].is_string(),
         quantization: quantized.then_some(Quantization::Nf4 { double: false }),
         ..Workload::default()
     })
@@ -160,8 +165,19 @@ fn published_measurements_are_met() {
             mib(budget.allocated.likely),
             row["id"].as_str().unwrap_or_default(),
             row["quality"].as_str().unwrap_or_default(),
-            budget.phases.iter().map(|p| format!("{} {}", p.name, mib(p.allocated))).collect::<Vec<_>>().join(", "),
-            (workload.batch, workload.sequence, row["quant"].as_str().unwrap_or(""), row["attention"].as_str().unwrap_or(""), row["precision"].as_str().map(|p| p.get(..12).unwrap_or(p)).unwrap_or("")),
+            budget
+                .phases
+                .iter()
+                .map(|p| format!("{} {}", p.name, mib(p.allocated)))
+                .collect::<Vec<_>>()
+                .join(", "),
+            (
+                workload.batch,
+                workload.sequence,
+                row["quant"].as_str().unwrap_or(""),
+                row["attention"].as_str().unwrap_or(""),
+                row["precision"].as_str().map(|p| p.get(..12).unwrap_or(p)).unwrap_or("")
+            ),
         );
     }
 }
