@@ -2,7 +2,7 @@
 
 use crate::passes::{Passes, passes};
 use crate::tape::Part;
-use crate::workload::{Optimizer, Precision, Quantization, Step, Task, Workload};
+use crate::workload::{Checkpointing, Optimizer, Quantization, Step, Task, Workload};
 use crate::{Architecture, Role, Weight};
 
 /// A budget: terms, phases and the peak. All in bytes.
@@ -20,6 +20,8 @@ pub struct Budget {
     pub allocated: Interval,
     /// The highest of `torch.cuda.max_memory_reserved`.
     pub reserved: Interval,
+    /// The highest that is allocated in the first step, before which there are no states.
+    pub first_step: u64,
 }
 
 /// One thing that memory is for.
@@ -83,13 +85,18 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
     let cache = cache(architecture, workload);
     let base = constant + states + workspaces + cache;
     let gradients = if trains { passes.gradients } else { 0 };
+    let kept_gradients = if workload.keeps_gradients { gradients } else { 0 };
+    // With a graph, layers hold their copies; without one, autocast's cache does.
+    let cached = !workload.records_graph() || workload.checkpointing != Checkpointing::Nothing;
+    let casts = if cached { passes.casts } else { 0 };
+    let before = base + kept_gradients;
     let mut phases = vec![
         Phase { name: "loaded", allocated: constant },
-        Phase { name: "forward", allocated: base + passes.casts + passes.forward_peak },
+        Phase { name: "forward", allocated: before + casts + passes.forward_peak },
     ];
     if trains {
         phases.extend([
-            Phase { name: "backward", allocated: base + passes.casts + passes.backward_peak },
+            Phase { name: "backward", allocated: before + passes.backward_peak },
             Phase { name: "optimizer step", allocated: base + gradients + temporaries },
         ]);
     }
@@ -100,6 +107,7 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
         parameters,
         trained,
         allocated: around(peak, 0.03, 0.05),
+        first_step: first_step(&phases, states),
         reserved: reserved(peak, &passes),
         phases,
     }
@@ -108,6 +116,15 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
 fn around(bytes: u64, below: f64, above: f64) -> Interval {
     let scaled = |factor: f64| (bytes as f64 * factor) as u64;
     Interval { low: scaled(1.0 - below), likely: bytes, high: scaled(1.0 + above) }
+}
+
+/// States come into being in the first optimizer step.
+fn first_step(phases: &[Phase], states: u64) -> u64 {
+    let highest = phases.iter().map(|phase| match phase.name {
+        "forward" | "backward" => phase.allocated.saturating_sub(states),
+        _ => phase.allocated,
+    });
+    highest.max().unwrap_or(0)
 }
 
 /// Reserved memory is what was allocated and what lies between: more where sizes vary.
@@ -224,10 +241,6 @@ fn terms(
             format!("{:?}", workload.optimizer),
         ),
     ];
-    if workload.precision == Precision::Autocast {
-        let formula = "2 bytes of each matrix".to_owned();
-        terms.push(term("autocast copies", TermKind::Activations, passes.casts, formula));
-    }
     for (part, bytes) in &passes.parts {
         terms.push(term(part, TermKind::Activations, *bytes, String::new()));
     }

@@ -92,7 +92,13 @@ impl Operations {
         if is_cast {
             self.casts = self.casts.saturating_add(elements.saturating_mul(element));
         }
-        let saved = [input];
+        // Backward multiplies by the half-precision copy of the matrix.
+        let keeps_copy = self.precision == Precision::Autocast && (input.grad || matrix.trained);
+        let part = self.tape.part;
+        self.tape.part = "autocast copies";
+        let copy = self.tape.make(if keeps_copy { elements } else { 0 }, element, false);
+        self.tape.part = part;
+        let both = [copy, input];
         let cells = rows.saturating_mul(matrix.outputs);
         // The unpacked matrix, and input and output in the type that it is unpacked to.
         let unpacked = |ends: u64| 2 * (elements + if element > 2 { ends } else { 0 });
@@ -102,7 +108,11 @@ impl Operations {
             element,
             Operation {
                 inputs: &[input],
-                saved: if matrix.trained { &saved } else { &[] },
+                saved: if matrix.trained {
+                    both.as_slice()
+                } else {
+                    both.get(..1).unwrap_or_default()
+                },
                 scratch: if is_packed { unpacked(input.elements + cells) } else { 0 },
                 // The gradient is computed in the product's type and then cast.
                 backward_scratch: if is_cast && matrix.trained {
@@ -116,6 +126,7 @@ impl Operations {
                 ..Operation::default()
             },
         );
+        self.tape.drop(copy);
         self.drop_cast(input, x);
         match matrix.adapter {
             Some(adapter) => self.with_adapter(x, output, matrix, adapter),
@@ -404,7 +415,12 @@ impl Operations {
             Operation {
                 inputs: &[x],
                 scratch,
-                backward_scratch: backward.saturating_add(scratch),
+                // What is not made in the input's type at once is made wide and then cast.
+                backward_scratch: (backward + scratch).saturating_sub(if scratch > 0 {
+                    x.elements * x.element
+                } else {
+                    0
+                }),
                 ..Operation::default()
             },
         );

@@ -4,7 +4,7 @@ use crate::architecture::{Architecture, Tower};
 use crate::ends::{embedding, head};
 use crate::layers::{Run, layer};
 use crate::operations::Operations;
-use crate::tape::{Part, Stage};
+use crate::tape::{Part, Stage, Tape};
 use crate::workload::{Checkpointing, Precision, Task, Workload};
 
 /// What forward and backward need beside parameters, gradients and states, in bytes.
@@ -49,7 +49,7 @@ pub(crate) fn passes(architecture: &Architecture, workload: &Workload) -> Passes
         tower_stages(tower, run, workload, number == last, &mut stages, &mut casts);
         memory = Some((run.sequence, tower.hidden));
     }
-    compose(&stages, casts)
+    compose(&stages, casts, workload.keeps_gradients)
 }
 
 fn run_of<'w>(tower: &Tower, workload: &'w Workload, memory: Option<(u64, u64)>) -> Run<'w> {
@@ -87,6 +87,7 @@ fn tower_stages(
         packed: workload.quantization.is_some(),
         float16: workload.float16,
         caches_casts: workload.adapters.is_none(),
+        tape: Tape::new(workload.keeps_gradients),
         ..Operations::new(workload.precision, dropout)
     };
     let mut ops = operations();
@@ -155,7 +156,7 @@ impl Repeated {
     }
 }
 
-fn compose(stages: &[Repeated], casts: u64) -> Passes {
+fn compose(stages: &[Repeated], casts: u64, keeps_gradients: bool) -> Passes {
     let mut passes = Passes { casts, ..Passes::default() };
     let stages: Vec<(Part, u64, Stage)> = stages
         .iter()
@@ -185,13 +186,14 @@ fn compose(stages: &[Repeated], casts: u64) -> Passes {
             [(below.saturating_sub(kept), 0), (below.saturating_sub(all), later)]
         {
             let before = passes.gradients.saturating_add(gradients);
+            let before = if keeps_gradients { 0 } else { before };
             let peak = held.saturating_add(before).saturating_add(stage.backward_peak);
             if peak > passes.backward_peak {
                 passes.backward_peak = peak;
                 passes.backward_at = name;
             }
         }
-        below = below.saturating_sub(all);
+        below = below.saturating_sub(all).saturating_add(stage.held.saturating_mul(*count));
         passes.gradients = passes.gradients.saturating_add(later).saturating_add(new);
     }
     passes

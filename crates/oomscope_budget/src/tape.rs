@@ -73,6 +73,8 @@ pub(crate) struct Tape {
     peak: u64,
     /// Names what is made from here on.
     pub(crate) part: Part,
+    /// Parameters have gradients already, to which backward adds.
+    keeps_gradients: bool,
 }
 
 /// A stage's needs in bytes, its input included, its parameters not.
@@ -93,6 +95,8 @@ pub(crate) struct Stage {
     pub(crate) backward_peak: u64,
     /// New parameter gradients.
     pub(crate) gradients: u64,
+    /// Held on when its backward is done: what the program has a name for.
+    pub(crate) held: u64,
 }
 
 /// Bytes of a block that holds `bytes`.
@@ -101,6 +105,11 @@ pub(crate) fn rounded(bytes: u64) -> u64 {
 }
 
 impl Tape {
+    /// Before the first operation.
+    pub(crate) fn new(keeps_gradients: bool) -> Tape {
+        Tape { keeps_gradients, ..Tape::default() }
+    }
+
     /// A tensor from outside: the stage's input.
     pub(crate) fn input(&mut self, elements: u64, element: u64, grad: bool) -> Tensor {
         self.part = "inputs";
@@ -211,7 +220,7 @@ impl Tape {
         if !holds_output {
             self.release(output.id);
         }
-        let (backward_peak, gradients) = self.backward(output);
+        let [backward_peak, gradients, held] = self.backward(input, output);
         Stage {
             input: input_bytes,
             output: if holds_output { 0 } else { output_bytes },
@@ -220,6 +229,7 @@ impl Tape {
             forward_peak,
             backward_peak,
             gradients,
+            held,
         }
     }
 
@@ -244,8 +254,8 @@ impl Tape {
         parts
     }
 
-    /// The highest that backward reaches, and the new parameter gradients.
-    fn backward(&mut self, output: Tensor) -> (u64, u64) {
+    /// The highest that backward reaches, the new parameter gradients, and what is still held.
+    fn backward(&mut self, input: Tensor, output: Tensor) -> [u64; 3] {
         // Of each tensor, the storage of its gradient.
         let mut gradient_of: Vec<Option<Id>> = vec![None; self.storages.len()];
         self.peak = self.live;
@@ -259,7 +269,9 @@ impl Tape {
                 node.saved.iter().for_each(|id| self.release(*id));
                 continue;
             };
-            self.live = self.live.saturating_add(node.weight_gradient);
+            let new = if self.keeps_gradients { 0 } else { node.weight_gradient };
+            let added = node.weight_gradient - new;
+            self.live = self.live.saturating_add(new);
             gradients = gradients.saturating_add(node.weight_gradient);
             for input in node.inputs.into_iter().flatten() {
                 let made = if node.passes {
@@ -277,10 +289,17 @@ impl Tape {
                     None => {}
                 }
             }
-            self.peak = self.peak.max(self.live.saturating_add(node.scratch));
+            self.peak = self.peak.max(self.live.saturating_add(node.scratch).saturating_add(added));
             node.saved.iter().for_each(|id| self.release(*id));
             self.release(incoming);
         }
-        (self.peak, gradients)
+        if let Some(gradient) = gradient_of.get_mut(input.id).and_then(Option::take) {
+            self.release(gradient);
+        }
+        [
+            self.peak,
+            gradients,
+            self.live.saturating_sub(if self.keeps_gradients { 0 } else { gradients }),
+        ]
     }
 }

@@ -31,6 +31,9 @@ pub struct Workload {
     pub float16: bool,
     /// A forward without a graph fills a cache of keys and values, as Hugging Face's do.
     pub caches_keys: bool,
+    /// Gradients stay from one backward to the next: accumulation over several batches, or
+    /// `zero_grad(set_to_none=False)`.
+    pub keeps_gradients: bool,
     /// How many devices share what.
     pub parallel: Parallel,
 }
@@ -245,6 +248,7 @@ impl Default for Workload {
             dropout: true,
             float16: false,
             caches_keys: true,
+            keeps_gradients: false,
             parallel: Parallel::default(),
         }
     }
