@@ -13,6 +13,8 @@ pub struct Architecture {
     pub towers: Vec<Tower>,
     /// Parameters that no tower describes: projections between towers, gates, learned queries.
     pub others: Vec<crate::Weight>,
+    /// Elements of a norm that one layer lacks (ModernBERT's first).
+    pub missing: u64,
 }
 
 /// A stack of layers with what comes before and after it.
@@ -51,6 +53,8 @@ pub struct Embedding {
     pub types: u64,
     /// Inputs of each patch or frame projection, one for each convolution.
     pub patch_inputs: Vec<u64>,
+    /// Those projections have no bias.
+    pub patch_bias_free: bool,
     /// After the sum of the tables.
     pub norm: Option<Norm>,
     /// Dropout probability after it.

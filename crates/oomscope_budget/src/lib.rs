@@ -5,6 +5,7 @@
 
 mod architecture;
 mod budget;
+mod config;
 mod ends;
 mod layers;
 mod operations;
@@ -18,6 +19,7 @@ pub use architecture::{
     Layer, Mixer, Norm, NormKind, Placement, QueryKeyNorm, StateSpace, Tower,
 };
 pub use budget::{Budget, Interval, Phase, Term, TermKind, budget};
+pub use config::{Config, ConfigError, KeyError, families_known, read_config};
 pub use weights::{Role, Weight, weights};
 pub use workload::{
     Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Parallel, Precision, Quantization,

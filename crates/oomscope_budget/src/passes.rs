@@ -5,7 +5,7 @@ use crate::ends::{embedding, head};
 use crate::layers::{Run, layer};
 use crate::operations::Operations;
 use crate::tape::{Part, Stage, Tape};
-use crate::workload::{Checkpointing, Precision, Task, Workload};
+use crate::workload::{Checkpointing, Task, Workload};
 
 /// What forward and backward need beside parameters, gradients and states, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
