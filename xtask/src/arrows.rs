@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oomscope_snapshot", &["oomscope_model"]),
     ("oomscope_allocator", &["oomscope_model"]),
     ("oomscope_source", &["oomscope_model"]),
+    ("oomscope_budget", &["oomscope_model", "oomscope_allocator"]),
     (
         "oomscope_diagnose",
         &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_source"],
@@ -31,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "oomscope_diagnose",
             "oomscope_report",
             "oomscope_export",
+            "oomscope_budget",
         ],
     ),
     (

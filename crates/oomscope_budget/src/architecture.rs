@@ -13,7 +13,7 @@ pub struct Architecture {
     pub towers: Vec<Tower>,
     /// Parameters that no tower describes: projections between towers, gates, learned queries.
     pub others: Vec<crate::Weight>,
-    /// Elements of a norm that one layer lacks (ModernBERT's first).
+    /// Elements of a norm that one layer lacks (`ModernBERT`'s first).
     pub missing: u64,
 }
 
@@ -95,6 +95,7 @@ pub enum Mixer {
 }
 
 /// Softmax attention.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attention {
     /// Query heads.
@@ -135,7 +136,7 @@ pub enum QueryKeyNorm {
     Nothing,
     /// Over each head (Qwen3).
     Head,
-    /// Over all heads together (OLMoE).
+    /// Over all heads together (`OLMoE`).
     Whole,
 }
 
@@ -233,13 +234,13 @@ pub enum Activation {
     Gelu,
     /// GELU by its `tanh` formula, operation by operation (GPT-2's `gelu_new`).
     GeluNew,
-    /// ReLU.
+    /// `relu`.
     Relu,
-    /// SiLU.
+    /// `silu`.
     Silu,
     /// `x * sigmoid(x)`, two operations.
     SiluByHand,
-    /// ReLU, squared.
+    /// `relu`, squared.
     ReluSquared,
     /// `x * sigmoid(1.702 x)` (CLIP).
     QuickGelu,
@@ -278,7 +279,7 @@ pub enum Placement {
     After,
     /// Before and after each block (Gemma 2).
     Both,
-    /// After each block, before the sum (OLMo 2).
+    /// After each block, before the sum (`OLMo` 2).
     AfterBlock,
     /// One before both blocks, which run side by side (GPT-J, Falcon-7B, Phi-2).
     Shared,
@@ -287,6 +288,7 @@ pub enum Placement {
 }
 
 /// What turns the stream into the output.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Head {
     /// Outputs: the vocabulary or the classes.

@@ -2,7 +2,9 @@
 
 use crate::passes::{Passes, passes};
 use crate::tape::Part;
-use crate::workload::{Checkpointing, Optimizer, Quantization, Step, Task, Workload};
+use crate::workload::{
+    AttentionKind, Checkpointing, Optimizer, Quantization, Step, Task, Workload,
+};
 use crate::{Architecture, Role, Weight};
 
 /// A budget: terms, phases and the peak. All in bytes.
@@ -22,6 +24,8 @@ pub struct Budget {
     pub reserved: Interval,
     /// The highest that is allocated in the first step, before which there are no states.
     pub first_step: u64,
+    /// The same up to its optimizer step.
+    pub before_states: u64,
 }
 
 /// One thing that memory is for.
@@ -108,7 +112,8 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
         trained,
         allocated: around(peak, 0.03, 0.05),
         first_step: first_step(&phases, states),
-        reserved: reserved(peak, &passes),
+        before_states: before_states(&phases, states),
+        reserved: reserved(peak, workload),
         phases,
     }
 }
@@ -119,26 +124,37 @@ fn around(bytes: u64, below: f64, above: f64) -> Interval {
 }
 
 /// States come into being in the first optimizer step.
-fn first_step(phases: &[Phase], states: u64) -> u64 {
-    let highest = phases.iter().map(|phase| match phase.name {
-        "forward" | "backward" => phase.allocated.saturating_sub(states),
-        _ => phase.allocated,
-    });
-    highest.max().unwrap_or(0)
+fn before_states(phases: &[Phase], states: u64) -> u64 {
+    let passes = phases.iter().filter(|phase| matches!(phase.name, "forward" | "backward"));
+    passes.map(|phase| phase.allocated.saturating_sub(states)).max().unwrap_or(0)
 }
 
-/// Reserved memory is what was allocated and what lies between: more where sizes vary.
-fn reserved(peak: u64, _passes: &Passes) -> Interval {
-    let likely = around(peak, 0.0, 0.04).high;
-    Interval { low: peak, likely, high: around(peak, 0.0, 0.18).high }
+fn first_step(phases: &[Phase], states: u64) -> u64 {
+    let step = phases.iter().find(|phase| phase.name == "optimizer step");
+    before_states(phases, states).max(step.map_or(0, |phase| phase.allocated))
+}
+
+/// Reserved memory is what is allocated and what lies between: more where large temporaries of
+/// several sizes come and go. Shares measured over 100 published runs (`docs/budget.md`).
+fn reserved(peak: u64, workload: &Workload) -> Interval {
+    let varied = workload.checkpointing != Checkpointing::Nothing && workload.adapters.is_some();
+    let share = match (varied, workload.attention) {
+        (true, AttentionKind::Eager) => 0.18,
+        (true, _) => 0.09,
+        (false, AttentionKind::ByHand) => 0.02,
+        (false, _) => 0.08,
+    };
+    let likely = around(peak, 0.0, share).high;
+    Interval {
+        low: likely.max(around(peak, 0.0, 0.01).high) * 94 / 100,
+        likely,
+        high: likely * 108 / 100,
+    }
 }
 
 /// Bytes of the model's own parameters.
 fn stored(weights: &[Weight], workload: &Workload) -> u64 {
-    weights
-        .iter()
-        .map(|weight| stored_weight(weight, workload))
-        .fold(0, |sum, bytes| sum.saturating_add(bytes))
+    weights.iter().map(|weight| stored_weight(weight, workload)).fold(0, u64::saturating_add)
 }
 
 fn stored_weight(weight: &Weight, workload: &Workload) -> u64 {
@@ -167,7 +183,7 @@ fn gradient_element(workload: &Workload) -> u64 {
 fn states(workload: &Workload, trained: u64) -> u64 {
     let element = gradient_element(workload);
     match workload.optimizer {
-        Optimizer::Nothing | Optimizer::Adafactor => 0,
+        Optimizer::Nothing | Optimizer::Adafactor | Optimizer::Adam8bit { paged: true } => 0,
         Optimizer::AdamW(_) => 2 * trained * element,
         Optimizer::Sgd { momentum, .. } => {
             if momentum {
@@ -177,7 +193,6 @@ fn states(workload: &Workload, trained: u64) -> u64 {
             }
         }
         Optimizer::Lion | Optimizer::Muon => trained * element,
-        Optimizer::Adam8bit { paged: true } => 0,
         // Two states of one byte, and a scale of 4 bytes for each block of 256.
         Optimizer::Adam8bit { paged: false } => 2 * trained + trained / 32,
     }

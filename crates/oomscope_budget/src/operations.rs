@@ -26,6 +26,7 @@ pub(crate) struct Matrix {
 }
 
 /// Operations under one precision.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug)]
 pub(crate) struct Operations {
     pub(crate) tape: Tape,

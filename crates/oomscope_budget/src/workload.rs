@@ -1,6 +1,7 @@
 //! What is done with a model: the task, its sizes, and how it is computed.
 
 /// What runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Training, or a forward alone.
@@ -77,11 +78,11 @@ pub enum Sharding {
     /// Nothing: DDP.
     #[default]
     Replicated,
-    /// Optimizer states (ZeRO 1).
+    /// Optimizer states (`ZeRO` 1).
     States,
-    /// Those and gradients (ZeRO 2).
+    /// Those and gradients (`ZeRO` 2).
     Gradients,
-    /// Those and parameters (ZeRO 3, FSDP).
+    /// Those and parameters (`ZeRO` 3, FSDP).
     Parameters {
         /// Parameters are given back between forward and backward.
         reshard: bool,
@@ -123,7 +124,7 @@ pub enum Optimizer {
     /// None: a forward alone.
     #[default]
     Nothing,
-    /// Adam and AdamW: two states of the parameters' type.
+    /// Adam and `AdamW`: two states of the parameters' type.
     AdamW(Step),
     /// SGD, with or without momentum.
     Sgd {
@@ -134,7 +135,7 @@ pub enum Optimizer {
     },
     /// Lion: one state.
     Lion,
-    /// Muon: one state for matrices; AdamW for the rest.
+    /// Muon: one state for matrices; `AdamW` for the rest.
     Muon,
     /// Adafactor: a row and a column of each matrix.
     Adafactor,

@@ -48,7 +48,8 @@ pub(super) const FAMILIES: &[(&str, Reader)] = &[
 ];
 
 /// What a family of Llama's kind does not say in its configuration.
-#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+#[derive(Clone, Debug)]
 struct Style {
     /// Biases of query, key and value, where the configuration is silent.
     bias: bool,
@@ -326,6 +327,7 @@ fn deepseek(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
 }
 
 /// Defaults of GPT-2's kind: learned positions, layer norms, dropout of 0.1.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 struct Gpt {
     hidden: u64,
     heads: u64,

@@ -44,7 +44,7 @@ const OTHER_NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// A configuration's keys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Keys<'v> {
     map: &'v Map<String, Value>,
 }
