@@ -12,14 +12,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oomscope_snapshot", &["oomscope_model"]),
     ("oomscope_allocator", &["oomscope_model"]),
     ("oomscope_source", &["oomscope_model"]),
-    ("oomscope_budget", &["oomscope_model", "oomscope_allocator"]),
+    ("oomscope_budget", &[]),
     (
         "oomscope_diagnose",
         &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_source"],
     ),
     (
         "oomscope_report",
-        &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_diagnose"],
+        &[
+            "oomscope_model",
+            "oomscope_snapshot",
+            "oomscope_allocator",
+            "oomscope_budget",
+            "oomscope_diagnose",
+        ],
     ),
     ("oomscope_export", &["oomscope_model", "oomscope_snapshot"]),
     (

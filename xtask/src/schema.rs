@@ -9,12 +9,13 @@ use crate::Mode;
 
 type Schema = (&'static str, fn() -> String);
 
-const SCHEMAS: [Schema; 8] = [
+const SCHEMAS: [Schema; 9] = [
     ("schema/diagnosis.schema.json", oomscope_report::json_schema),
     ("schema/check.schema.json", oomscope_report::check::json_schema),
     ("schema/snapshot.schema.json", oomscope_report::snapshot::json_schema),
     ("schema/replay.schema.json", oomscope_report::snapshot::run_json_schema),
     ("schema/verify.schema.json", oomscope_report::verify::json_schema),
+    ("schema/estimate.schema.json", oomscope_report::estimate::json_schema),
     ("schema/record.schema.json", oomscope_report::record_json_schema),
     ("schema/run.schema.json", oomscope_report::run_directory_json_schema),
     ("schema/devices.schema.json", oomscope_report::devices_json_schema),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckArguments;
+use crate::estimate::EstimateArguments;
 use crate::fix::FixArguments;
 use crate::record::{AttachArguments, RunArguments, RunsArguments};
 use crate::replay::ReplayArguments;
@@ -59,6 +60,14 @@ pub(crate) enum Verb {
     ///
     /// Exit code: 0 applied (and better), or nothing to fix; 1 nothing applied or not kept; 2 nothing could be read.
     Fix(Box<FixArguments>),
+    /// What a configuration needs, before anything runs: term by term, phase by phase.
+    ///
+    /// MODEL is a Hugging Face `config.json` or the directory of a model; nothing is downloaded
+    /// or executed. A step of forward, backward and optimizer is run on sizes alone.
+    ///
+    /// Exit code: 0 it fits (or no device was named), 1 it does not, 2 wrong arguments, or nothing
+    /// could be read.
+    Estimate(Box<EstimateArguments>),
     /// List recorded runs, show one, remove old ones.
     Runs(RunsArguments),
     /// Have a running recorded process write a snapshot now.

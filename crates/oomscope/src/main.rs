@@ -4,6 +4,7 @@
 mod check;
 mod cli;
 mod diagnose;
+mod estimate;
 mod explain;
 mod fix;
 mod input;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Run(arguments) => record::run(arguments, cli.color),
         Verb::Fix(arguments) => fix::run(arguments),
         Verb::Verify(arguments) => verify::run(arguments, cli.color),
+        Verb::Estimate(arguments) => estimate::run(arguments, cli.color),
         Verb::Runs(arguments) => record::runs(arguments),
         Verb::Attach(arguments) => record::attach(arguments),
         Verb::Check(arguments) => check::run(arguments, cli.color),

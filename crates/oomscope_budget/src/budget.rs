@@ -1,5 +1,6 @@
 //! What a model and a workload need on one device, term by term and phase by phase.
 
+use crate::limits::is_computable;
 use crate::passes::{Passes, passes};
 use crate::tape::Part;
 use crate::workload::{
@@ -76,10 +77,13 @@ pub struct Interval {
 /// (`aten/src/ATen/cuda/CublasHandlePool.cpp`, `:4096:2:16:8`).
 const CUBLAS_WORKSPACE: u64 = 8_519_680;
 
-/// What a model and a workload need.
+/// What a model and a workload need; `u64::MAX` for what no 64 bits count.
 pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Workload) -> Budget {
-    let passes = passes(architecture, workload);
     let parameters = weights.iter().map(Weight::elements).fold(0, u64::saturating_add);
+    if !is_computable(architecture, workload) {
+        return boundless(parameters);
+    }
+    let passes = passes(architecture, workload);
     let constant = stored(weights, workload) + adapter_bytes(&passes, workload);
     let trains = workload.task == Task::Train;
     let trained = if trains { passes.gradients / gradient_element(workload).max(1) } else { 0 };
@@ -115,6 +119,21 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
         before_states: before_states(&phases, states),
         reserved: reserved(peak, workload),
         phases,
+    }
+}
+
+/// The budget of what is too large to be computed.
+fn boundless(parameters: u64) -> Budget {
+    let all = Interval { low: u64::MAX, likely: u64::MAX, high: u64::MAX };
+    Budget {
+        terms: Vec::new(),
+        phases: vec![Phase { name: "forward", allocated: u64::MAX }],
+        parameters,
+        trained: 0,
+        allocated: all,
+        reserved: all,
+        first_step: u64::MAX,
+        before_states: u64::MAX,
     }
 }
 

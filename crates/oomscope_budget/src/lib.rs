@@ -16,6 +16,7 @@
 //! # Ok::<(), oomscope_budget::ConfigError>(())
 //! ```
 
+mod advice;
 mod architecture;
 mod budget;
 mod config;
@@ -23,12 +24,14 @@ mod device;
 mod ends;
 mod fit;
 mod layers;
+mod limits;
 mod operations;
 mod passes;
 mod tape;
 mod weights;
 mod workload;
 
+pub use advice::{Change, Cost, advise};
 pub use architecture::{
     Activation, Architecture, Attention, Dense, Embedding, Experts, FeedForward, Head, Latent,
     Layer, Mixer, Norm, NormKind, Placement, QueryKeyNorm, StateSpace, Tower,

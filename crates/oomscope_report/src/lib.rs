@@ -21,6 +21,7 @@
 pub mod check;
 mod clean;
 mod content;
+pub mod estimate;
 mod json;
 mod layout;
 mod markdown;

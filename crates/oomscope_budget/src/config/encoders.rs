@@ -170,7 +170,9 @@ pub(super) fn vit(keys: &Keys<'_>) -> Result<(Tower, Vec<Weight>), KeyError> {
         name: "vision",
         hidden,
         embedding: Embedding {
-            patch_inputs: vec![keys.count_or("num_channels", 3)? * patch * patch],
+            patch_inputs: vec![
+                keys.count_or("num_channels", 3)?.saturating_mul(patch).saturating_mul(patch),
+            ],
             positions: patches + 1,
             ..Embedding::default()
         },

@@ -20,7 +20,7 @@ impl KeyError {
 }
 
 /// Larger counts and widths than this are no model's.
-const LARGEST: u64 = 1 << 40;
+const LARGEST: u64 = 1 << 26;
 /// More layers than this are no model's.
 const MOST_LAYERS: u64 = 100_000;
 
