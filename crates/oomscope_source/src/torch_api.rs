@@ -259,6 +259,9 @@ pub(crate) fn names_a_network(name: &str) -> bool {
     if !ends_like_one {
         return false;
     }
+    if lower.split('_').any(|word| word == "init") {
+        return false;
+    }
     let first = lower.split('_').next().unwrap_or(&lower);
     let acts_on_one = [
         "dispatch",
