@@ -2,6 +2,7 @@
 
 use crate::limits::is_computable;
 use crate::passes::{Passes, passes};
+use crate::sharding::{local, local_workload, shares};
 use crate::tape::Part;
 use crate::workload::{
     AttentionKind, Checkpointing, Optimizer, Quantization, Step, Task, Workload,
@@ -83,21 +84,43 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
     if !is_computable(architecture, workload) {
         return boundless(parameters);
     }
+    if workload.parallel.is_split() {
+        let local = local(architecture, workload.parallel);
+        return on_one(&local, &crate::weights(&local), &local_workload(workload), parameters);
+    }
+    on_one(architecture, weights, workload, parameters)
+}
+
+/// The budget of one device, for the part of the model that it computes with.
+fn on_one(
+    architecture: &Architecture,
+    weights: &[Weight],
+    workload: &Workload,
+    parameters: u64,
+) -> Budget {
     let passes = passes(architecture, workload);
-    let constant = stored(weights, workload) + adapter_bytes(&passes, workload);
     let trains = workload.task == Task::Train;
-    let trained = if trains { passes.gradients / gradient_element(workload).max(1) } else { 0 };
-    let states = if trains { states(workload, trained) } else { 0 };
-    let temporaries = if trains { temporaries(workload, trained, weights) } else { 0 };
+    let element = workload.precision.parameter();
+    let whole = if trains { passes.gradients } else { 0 };
+    let shares = shares(workload.parallel, weights, element, whole);
+    let constant = stored(weights, workload) / shares.weights + adapter_bytes(&passes, workload);
+    let trained = whole / gradient_element(workload).max(1);
+    let (states, temporaries) = if trains {
+        let temporaries = temporaries(workload, trained, weights);
+        (states(workload, trained) / shares.states, temporaries / shares.states)
+    } else {
+        (0, 0)
+    };
     let workspaces = CUBLAS_WORKSPACE * if trains { 2 } else { 1 };
     let cache = cache(architecture, workload);
-    let base = constant + states + workspaces + cache;
-    let gradients = if trains { passes.gradients } else { 0 };
+    let buckets = if trains { shares.buckets } else { 0 };
+    let base = constant + states + workspaces + cache + buckets;
+    let gradients = whole / shares.gradients;
     let kept_gradients = if workload.keeps_gradients { gradients } else { 0 };
     // With a graph, layers hold their copies; without one, autocast's cache does.
     let cached = !workload.records_graph() || workload.checkpointing != Checkpointing::Nothing;
     let casts = if cached { passes.casts } else { 0 };
-    let before = base + kept_gradients;
+    let before = base + kept_gradients + shares.gathered;
     let mut phases = vec![
         Phase { name: "loaded", allocated: constant },
         Phase { name: "forward", allocated: before + casts + passes.forward_peak },
@@ -109,9 +132,10 @@ pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Worklo
         ]);
     }
     let peak = phases.iter().map(|phase| phase.allocated).max().unwrap_or(0);
-    let terms = terms(weights, workload, &passes, [constant, gradients, states, temporaries]);
+    let buffers = buckets + shares.gathered;
+    let constants = [constant, gradients, states, temporaries, buffers, cache];
     Budget {
-        terms,
+        terms: terms(weights, workload, &passes, constants),
         parameters,
         trained,
         allocated: around(peak, 0.03, 0.05),
@@ -260,7 +284,7 @@ fn terms(
     weights: &[Weight],
     workload: &Workload,
     passes: &Passes,
-    [constant, gradients, states, temporaries]: [u64; 4],
+    [constant, gradients, states, temporaries, buffers, cache]: [u64; 6],
 ) -> Vec<Term> {
     let elements: u64 = weights.iter().map(Weight::elements).sum();
     let term = |name, kind, bytes, formula| Term { name, kind, bytes, formula };
@@ -268,6 +292,13 @@ fn terms(
         term("weights", TermKind::Constant, constant, format!("{elements} parameters")),
         term("gradients", TermKind::Constant, gradients, "of what is trained".to_owned()),
         term("optimizer states", TermKind::Constant, states, format!("{:?}", workload.optimizer)),
+        term("keys and values", TermKind::Constant, cache, "of all tokens so far".to_owned()),
+        term(
+            "buffers between devices",
+            TermKind::Constant,
+            buffers,
+            "buckets of gradients, gathered parameters".to_owned(),
+        ),
         term(
             "optimizer temporaries",
             TermKind::Temporary,

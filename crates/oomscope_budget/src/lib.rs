@@ -27,6 +27,7 @@ mod layers;
 mod limits;
 mod operations;
 mod passes;
+mod sharding;
 mod tape;
 mod weights;
 mod workload;

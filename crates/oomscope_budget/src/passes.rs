@@ -49,7 +49,7 @@ pub(crate) fn passes(architecture: &Architecture, workload: &Workload) -> Passes
         tower_stages(tower, run, workload, number == last, &mut stages, &mut casts);
         memory = Some((run.sequence, tower.hidden));
     }
-    compose(&stages, casts, workload.keeps_gradients)
+    compose(&stages, casts, workload)
 }
 
 fn run_of<'w>(tower: &Tower, workload: &'w Workload, memory: Option<(u64, u64)>) -> Run<'w> {
@@ -156,7 +156,8 @@ impl Repeated {
     }
 }
 
-fn compose(stages: &[Repeated], casts: u64, keeps_gradients: bool) -> Passes {
+fn compose(stages: &[Repeated], casts: u64, workload: &Workload) -> Passes {
+    let share = workload.parallel.gradient_share();
     let mut passes = Passes { casts, ..Passes::default() };
     let stages: Vec<(Part, u64, Stage)> = stages
         .iter()
@@ -186,7 +187,7 @@ fn compose(stages: &[Repeated], casts: u64, keeps_gradients: bool) -> Passes {
             [(below.saturating_sub(kept), 0), (below.saturating_sub(all), later)]
         {
             let before = passes.gradients.saturating_add(gradients);
-            let before = if keeps_gradients { 0 } else { before };
+            let before = if workload.keeps_gradients { 0 } else { before / share };
             let peak = held.saturating_add(before).saturating_add(stage.backward_peak);
             if peak > passes.backward_peak {
                 passes.backward_peak = peak;

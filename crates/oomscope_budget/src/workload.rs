@@ -48,10 +48,6 @@ pub struct Parallel {
     pub sharding: Sharding,
     /// Devices that share each matrix.
     pub tensor: u64,
-    /// Those share norms and dropout as well (Korthikanti et al., arXiv:2205.05198).
-    pub sequence: bool,
-    /// Devices that share the layers.
-    pub pipeline: u64,
     /// Devices that share the sequence.
     pub context: u64,
     /// Devices that share the experts.
@@ -60,14 +56,21 @@ pub struct Parallel {
 
 impl Default for Parallel {
     fn default() -> Parallel {
-        Parallel {
-            data: 1,
-            sharding: Sharding::Replicated,
-            tensor: 1,
-            sequence: false,
-            pipeline: 1,
-            context: 1,
-            expert: 1,
+        Parallel { data: 1, sharding: Sharding::Replicated, tensor: 1, context: 1, expert: 1 }
+    }
+}
+
+impl Parallel {
+    /// Whether one device computes with a part of the model or of the sequence.
+    pub(crate) fn is_split(self) -> bool {
+        self.tensor > 1 || self.context > 1 || self.expert > 1
+    }
+
+    /// By how much gradients are divided as they come.
+    pub(crate) fn gradient_share(self) -> u64 {
+        match self.sharding {
+            Sharding::Replicated | Sharding::States => 1,
+            Sharding::Gradients | Sharding::Parameters { .. } => self.data.max(1),
         }
     }
 }

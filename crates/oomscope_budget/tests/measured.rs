@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use oomscope_budget::{
     Activation, Adapters, Architecture, Attention, AttentionKind, Budget, Checkpointing, Dense,
     Embedding, FeedForward, Head, Interval, Layer, Loss, Mixer, Norm, NormKind, Optimizer,
-    Precision, Quantization, Role, Step, Task, Tower, Weight, Workload, budget, read_config,
-    weights,
+    Parallel, Precision, Quantization, Role, Sharding, Step, Task, Tower, Weight, Workload, budget,
+    read_config, weights,
 };
 use serde_json::Value;
 
@@ -170,6 +170,18 @@ fn workload(row: &Value) -> Option<Workload> {
         },
         adapters,
         float16: precision.contains("fp16"),
+        parallel: Parallel {
+            // The course's own DDP sends gradients one by one, without buckets.
+            data: row["parallelism"]["ddp"]
+                .as_u64()
+                .filter(|_| row["parallelism"]["zero"] == 1)
+                .unwrap_or(1),
+            sharding: match row["parallelism"]["zero"].as_u64() {
+                Some(1) => Sharding::States,
+                _ => Sharding::Replicated,
+            },
+            ..Parallel::default()
+        },
         // Before PyTorch 2.0 `zero_grad` left gradients in place.
         keeps_gradients: ["vramcalc", "hf-bertlarge"]
             .iter()
@@ -244,7 +256,6 @@ fn left_out(row: &Value) -> Option<&'static str> {
         "cs336-wedson" if id.ends_with("infer-512") => {
             Some("whether its matrices were cast was not recorded")
         }
-        "cs336-wedson" if id.contains("zero1-sharded-after") => Some("sharded over two devices"),
         _ => None,
     }
 }

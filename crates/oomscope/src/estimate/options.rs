@@ -3,8 +3,8 @@
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use oomscope_budget::{
-    Adapters, AttentionKind, Checkpointing, Config, Loss, Optimizer, Precision, Quantization, Step,
-    Task, Workload,
+    Adapters, AttentionKind, Checkpointing, Config, Loss, Optimizer, Parallel, Precision,
+    Quantization, Sharding, Step, Task, Workload,
 };
 
 #[derive(Args)]
@@ -52,6 +52,21 @@ pub(super) struct Options {
     /// How the frozen matrices are stored.
     #[arg(long, value_enum, requires = "lora")]
     quantization: Option<QuantizationName>,
+    /// Devices with batches of their own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    dp: u64,
+    /// What those share: 0 nothing (DDP), 1 states, 2 and gradients, 3 and parameters (FSDP).
+    #[arg(long, value_name = "STAGE", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]
+    zero: u8,
+    /// Devices that share each matrix.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    tp: u64,
+    /// Devices that share the sequence.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 16))]
+    cp: u64,
+    /// Devices that share the experts.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 16))]
+    ep: u64,
     /// Gradients stay from one backward to the next.
     #[arg(long)]
     gradient_accumulation: bool,
@@ -158,6 +173,18 @@ impl Options {
                 QuantizationName::Nf4Double => Quantization::Nf4 { double: true },
                 QuantizationName::Int8 => Quantization::Int8,
             }),
+            parallel: Parallel {
+                data: self.dp,
+                sharding: match self.zero {
+                    0 => Sharding::Replicated,
+                    1 => Sharding::States,
+                    2 => Sharding::Gradients,
+                    _ => Sharding::Parameters { reshard: true },
+                },
+                tensor: self.tp,
+                context: self.cp,
+                expert: self.ep,
+            },
             keeps_gradients: self.gradient_accumulation,
             ..Workload::default()
         })

@@ -5,7 +5,9 @@ mod markdown;
 mod text;
 mod wire;
 
-use oomscope_budget::{Budget, Change, Cost, Device, Fit, Interval, Size, Workload, fit, process};
+use oomscope_budget::{
+    Budget, Change, Cost, Device, Fit, Interval, Size, Task, Workload, fit, process,
+};
 use oomscope_model::Bytes;
 
 pub use json::{json_schema, render_json};
@@ -121,5 +123,6 @@ fn thumb_is_off(report: &EstimateReport) -> Option<f64> {
         .map(|term| term.bytes)
         .sum();
     let thumb = report.rule_of_thumb.0;
-    (thumb > 0 && activations > 0).then(|| activations as f64 / thumb as f64)
+    let records = matches!(report.workload.task, Task::Train | Task::Forward);
+    (records && thumb > 0 && activations > 0).then(|| activations as f64 / thumb as f64)
 }

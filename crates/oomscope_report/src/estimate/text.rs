@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use oomscope_budget::{Fit, Phase, TermKind};
+use oomscope_budget::{Fit, Phase, Task, TermKind};
 use oomscope_model::Bytes;
 
 use super::{EstimateReport, between, cost_name, headline, size_name, thumb_is_off};
@@ -110,6 +110,7 @@ fn write_phases(report: &EstimateReport, style: &TextStyle, out: &mut dyn Write)
 }
 
 fn write_terms(report: &EstimateReport, style: &TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    let records = matches!(report.workload.task, Task::Train | Task::Forward);
     writeln!(out, "\n  What it is for")?;
     let most = report.budget.terms.iter().map(|term| term.bytes).max().unwrap_or(1).max(1);
     for kind in [TermKind::Constant, TermKind::Activations, TermKind::Temporary] {
@@ -119,8 +120,8 @@ fn write_terms(report: &EstimateReport, style: &TextStyle, out: &mut dyn Write) 
         for term in terms {
             let held = match kind {
                 TermKind::Constant => "",
-                TermKind::Activations => "  until backward",
-                TermKind::Temporary => "  for a moment",
+                TermKind::Activations if records => "  until backward",
+                TermKind::Activations | TermKind::Temporary => "  for a moment",
             };
             write_line(
                 out,
