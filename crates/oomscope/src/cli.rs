@@ -62,7 +62,7 @@ pub(crate) enum Verb {
     Fix(Box<FixArguments>),
     /// What a configuration needs, before anything runs: term by term, phase by phase.
     ///
-    /// MODEL is a Hugging Face `config.json` or the directory of a model; nothing is downloaded
+    /// MODEL is a well-known name, a Hugging Face `config.json` or the directory of a model; nothing is downloaded
     /// or executed. A step of forward, backward and optimizer is run on sizes alone.
     ///
     /// Exit code: 0 it fits (or no device was named), 1 it does not, 2 wrong arguments, or nothing

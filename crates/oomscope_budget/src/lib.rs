@@ -25,6 +25,7 @@ mod ends;
 mod fit;
 mod layers;
 mod limits;
+mod models;
 mod operations;
 mod passes;
 mod sharding;
@@ -41,6 +42,7 @@ pub use budget::{Budget, Interval, Phase, Term, TermKind, budget};
 pub use config::{Config, ConfigError, KeyError, families_known, read_config};
 pub use device::{Device, device, devices};
 pub use fit::{Fit, Size, fit, largest, process};
+pub use models::{built_in, built_in_names, similar_names};
 pub use weights::{Role, Weight, weights};
 pub use workload::{
     Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Parallel, Precision, Quantization,

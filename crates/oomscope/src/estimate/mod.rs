@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use oomscope_budget::{
-    Architecture, Device, Fit, Size, advise, budget, device, devices, largest, weights,
+    Architecture, Device, Fit, Size, advise, budget, built_in_names, device, devices, largest,
+    weights,
 };
 use oomscope_model::Bytes;
 use oomscope_report::estimate::{self as report, EstimateReport};
@@ -24,7 +25,7 @@ use options::Options;
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub(crate) struct EstimateArguments {
-    /// A `config.json`, the directory of a model, or `-` for a configuration on standard input.
+    /// A well-known model (`llama-3.1-8b`; `list` lists them), a `config.json`, the directory of a model, or `-` for a configuration on standard input.
     #[arg(value_name = "MODEL", required_unless_present = "hidden")]
     model: Option<String>,
     #[command(flatten)]
@@ -83,6 +84,9 @@ enum Solve {
 pub(crate) fn run(arguments: &EstimateArguments, color: ColorChoice) -> Result<ExitCode> {
     if arguments.device.as_deref() == Some("list") {
         return list_devices(arguments);
+    }
+    if arguments.model.as_deref() == Some("list") {
+        return list_models(arguments);
     }
     let replace = if arguments.force { Replace::Allow } else { Replace::Refuse };
     let device = arguments.device.as_deref().map(named_device).transpose()?;
@@ -146,6 +150,13 @@ fn named_device(name: &str) -> Result<&'static Device> {
         let hint = if near.is_empty() { "--device list".to_owned() } else { near.join(", ") };
         anyhow!("no device is called `{name}`\nhint: {hint}")
     })
+}
+
+fn list_models(arguments: &EstimateArguments) -> Result<ExitCode> {
+    output::deliver(arguments.output.as_deref(), Replace::Refuse, |out| {
+        built_in_names().try_for_each(|name| writeln!(out, "{name}"))
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn list_devices(arguments: &EstimateArguments) -> Result<ExitCode> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use oomscope_budget::{Config, ConfigError, read_config};
+use oomscope_budget::{Config, ConfigError, built_in, read_config, similar_names};
 use serde_json::json;
 
 /// Dimensions of a decoder of Llama's kind.
@@ -57,7 +57,16 @@ pub(super) fn read(model: Option<&str>, dimensions: &Dimensions) -> Result<(Stri
         if path.is_dir() {
             bail!("{model}: the directory has no config.json");
         }
-        bail!("{model}: no such file\nhint: give the model's config.json or its directory");
+        if let Some(config) = built_in(model) {
+            return Ok((model.to_owned(), config));
+        }
+        let similar = similar_names(model);
+        let hint = if similar.is_empty() {
+            "give the model's config.json or its directory; `oomscope estimate list` names what is known".to_owned()
+        } else {
+            format!("known models of a similar name: {}", similar.join(", "))
+        };
+        bail!("{model}: no such file, and no model of that name is known\nhint: {hint}");
     }
     let opened =
         fs::File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -165,7 +165,7 @@ pub(super) fn vit(keys: &Keys<'_>) -> Result<(Tower, Vec<Weight>), KeyError> {
     let (image, patch) =
         (keys.count_or("image_size", 224)?, keys.count_or("patch_size", 16)?.max(1));
     let patches = (image / patch).pow(2);
-    let labels = keys.inner("id2label").map_or(2, |labels| labels.len());
+    let labels = keys.inner("id2label").map_or(keys.count_or("num_labels", 2)?, |own| own.len());
     let tower = Tower {
         name: "vision",
         hidden,

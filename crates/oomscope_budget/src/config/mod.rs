@@ -78,7 +78,12 @@ pub fn read_config(text: &str) -> Result<Config, ConfigError> {
     }
     let value: Value =
         serde_json::from_str(text).map_err(|error| ConfigError::NotJson(error.to_string()))?;
-    let keys = Keys::new(&value)
+    read_value(&value)
+}
+
+/// Reads a configuration that is parsed already.
+pub(crate) fn read_value(value: &Value) -> Result<Config, ConfigError> {
+    let keys = Keys::new(value)
         .ok_or_else(|| ConfigError::NotJson("its outermost value is no object".to_owned()))?;
     let family = keys.text("model_type").ok_or(KeyError::missing("model_type"))?;
     let Some((_, read)) = families().find(|(name, _)| *name == family) else {
