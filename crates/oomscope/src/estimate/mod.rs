@@ -2,6 +2,7 @@
 
 mod model;
 mod options;
+mod sweep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use oomscope_budget::{
-    Architecture, Device, Fit, Size, advise, budget, built_in_names, device, devices, largest,
-    weights,
+    Architecture, Device, Fit, Size, Workload, advise, budget, built_in_names, device, devices,
+    largest, weights,
 };
 use oomscope_model::Bytes;
 use oomscope_report::estimate::{self as report, EstimateReport};
@@ -21,6 +22,7 @@ use crate::output::{self, Replace};
 
 use model::Dimensions;
 use options::Options;
+use sweep::Sweep;
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command")]
@@ -44,6 +46,10 @@ pub(crate) struct EstimateArguments {
     /// Say what would make it fit the device: the changes that cost the training least, first.
     #[arg(long, requires = "device")]
     advise: bool,
+    /// Estimate over several sizes: `batch=1,2,4`, `seq=512..8192` (which doubles), `lora-rank=…`;
+    /// given twice, over both.
+    #[arg(long, value_name = "NAME=VALUES", value_parser = sweep::sweep, conflicts_with_all = ["solve", "advise", "explain", "check"])]
+    sweep: Vec<Sweep>,
     /// Show each term with its formula.
     #[arg(long)]
     explain: bool,
@@ -69,6 +75,8 @@ enum EstimateFormat {
     Json,
     /// For an issue or a pull request.
     Markdown,
+    /// Of a sweep, for a spreadsheet.
+    Csv,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,6 +102,32 @@ pub(crate) fn run(arguments: &EstimateArguments, color: ColorChoice) -> Result<E
     let architecture = &config.architecture;
     let workload = arguments.options.workload(&config)?;
     let weights = weights(architecture);
+    if arguments.format == EstimateFormat::Csv && arguments.sweep.is_empty() {
+        bail!("--format csv is for a sweep\nhint: add --sweep batch=1,2,4,8");
+    }
+    if !arguments.sweep.is_empty() {
+        let estimate = |workload: Workload| EstimateReport {
+            model: name.clone(),
+            family: architecture.family.clone(),
+            budget: budget(architecture, &weights, &workload),
+            rule_of_thumb: rule_of_thumb(architecture, workload.batch, workload.sequence),
+            workload,
+            device,
+            limit: arguments.budget,
+            largest: None,
+            advice: Vec::new(),
+            explain: false,
+        };
+        let swept = sweep::run(&arguments.sweep, &workload, estimate)?;
+        output::deliver(arguments.output.as_deref(), replace, |out| match arguments.format {
+            EstimateFormat::Text | EstimateFormat::Markdown => {
+                report::render_sweep_text(&swept, out)
+            }
+            EstimateFormat::Csv => report::render_sweep_csv(&swept, out),
+            EstimateFormat::Json => report::render_sweep_json(&swept, out),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let solved = match (arguments.solve, device) {
         (None, _) => None,
         (Some(_), None) => bail!("--solve needs a device\nhint: name one with --device"),
@@ -129,7 +163,7 @@ pub(crate) fn run(arguments: &EstimateArguments, color: ColorChoice) -> Result<E
     output::deliver(arguments.output.as_deref(), replace, |out| match arguments.format {
         EstimateFormat::Text => report::render_text(&report, &style, out),
         EstimateFormat::Json => report::render_json(&report, out),
-        EstimateFormat::Markdown => report::render_markdown(&report, out),
+        EstimateFormat::Markdown | EstimateFormat::Csv => report::render_markdown(&report, out),
     })?;
     let fails = match report.fit() {
         Some(Fit::DoesNot) => true,

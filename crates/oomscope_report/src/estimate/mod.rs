@@ -2,6 +2,7 @@
 
 mod json;
 mod markdown;
+mod sweep;
 mod text;
 mod wire;
 
@@ -12,6 +13,7 @@ use oomscope_model::Bytes;
 
 pub use json::{json_schema, render_json};
 pub use markdown::render_markdown;
+pub use sweep::{SweepPoint, SweepReport, render_sweep_csv, render_sweep_json, render_sweep_text};
 pub use text::render_text;
 pub use wire::{ChangeV1, EstimateV1, IntervalV1, PhaseV1, TermV1};
 
