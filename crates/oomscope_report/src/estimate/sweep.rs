@@ -63,7 +63,7 @@ pub fn render_sweep_text(report: &SweepReport, out: &mut dyn Write) -> io::Resul
         writeln!(out, "{name:>8}  {:>14}", "process")?;
         for point in &report.points {
             let value = point.values.first().copied().unwrap_or(0);
-            writeln!(out, "{value:>8}  {:>14}", cell(point))?;
+            writeln!(out, "{value:>8}  {}", format!("{:>14}", cell(point)).trim_end())?;
         }
         return Ok(());
     }
@@ -79,11 +79,8 @@ pub fn render_sweep_text(report: &SweepReport, out: &mut dyn Write) -> io::Resul
     writeln!(out)?;
     for row in report.points.chunk_by(|a, b| a.values.first() == b.values.first()) {
         let value = row.first().and_then(|point| point.values.first()).copied().unwrap_or(0);
-        write!(out, "{value:>16}")?;
-        for point in row {
-            write!(out, "{:>14}", cell(point))?;
-        }
-        writeln!(out)?;
+        let cells: String = row.iter().map(|point| format!("{:>14}", cell(point))).collect();
+        writeln!(out, "{value:>16}{}", cells.trim_end())?;
     }
     Ok(())
 }
