@@ -79,8 +79,8 @@ pub fn render_sweep_text(report: &SweepReport, out: &mut dyn Write) -> io::Resul
     writeln!(out)?;
     for row in report.points.chunk_by(|a, b| a.values.first() == b.values.first()) {
         let value = row.first().and_then(|point| point.values.first()).copied().unwrap_or(0);
-        let cells: String = row.iter().map(|point| format!("{:>14}", cell(point))).collect();
-        writeln!(out, "{value:>16}{}", cells.trim_end())?;
+        let cells: Vec<String> = row.iter().map(|point| format!("{:>14}", cell(point))).collect();
+        writeln!(out, "{value:>16}{}", cells.concat().trim_end())?;
     }
     Ok(())
 }
