@@ -57,39 +57,25 @@ const CONTINUES_WORD: [bool; 256] = {
     continues
 };
 
-/// Too short to hold what is absurd, however dense.
-const SHORT_LINE: usize = 64;
-
-/// What a byte adds to the open brackets of a flat line; none ends the search for one.
-const FLAT: [Option<i8>; 256] = {
-    let mut flat = [Some(0); 256];
-    let mut byte = 0;
-    while byte < 256 {
-        flat[byte] = match byte as u8 {
-            b'(' | b'[' | b'{' => Some(1),
-            b')' | b']' | b'}' => Some(-1),
-            b'"' | b'\'' | b'#' | b'\\' | b'\n' => None,
-            _ => Some(0),
-        };
-        byte += 1;
-    }
-    flat
-};
+/// Too short to hold what is absurd, where few of its bytes are operators.
+const SHORT_LINE: usize = 120;
 
 /// The length of the line, its end included, where the text starts with a short one that is a
-/// whole statement without strings and comments.
+/// whole statement without strings, comments and absurdities.
 fn flat_line(text: &[u8]) -> Option<usize> {
-    let mut open = 0i8;
-    for (length, byte) in text.iter().take(SHORT_LINE).enumerate() {
-        match FLAT[usize::from(*byte)] {
-            Some(more) => open += more,
-            None => return (*byte == b'\n' && open == 0).then_some(length + 1),
-        }
-        if open < 0 {
-            return None;
-        }
+    let text = text.get(..SHORT_LINE).unwrap_or(text);
+    let line = text.get(..memchr::memchr(b'\n', text)?)?;
+    // Counts of bytes, not a search: compilers make vector code of it.
+    let (mut opens, mut closes, mut operators, mut odd) = (0u8, 0u8, 0u8, 0u8);
+    for byte in line {
+        opens += u8::from(matches!(byte, b'(' | b'[' | b'{'));
+        closes += u8::from(matches!(byte, b')' | b']' | b'}'));
+        operators +=
+            u8::from(matches!(byte, b'*'..=b'/' | b'%' | b'&' | b'<'..=b'@' | b'^' | b'~'));
+        odd += u8::from(matches!(byte, b'"' | b'\'' | b'#' | b'\\'));
     }
-    None
+    let is_flat = odd == 0 && opens == closes && operators < 32;
+    is_flat.then_some(line.len() + 1)
 }
 
 /// The 1-based line at which the nesting becomes absurd, if it does.
