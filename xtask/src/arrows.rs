@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oomscope_snapshot", &["oomscope_model"]),
     ("oomscope_allocator", &["oomscope_model"]),
     ("oomscope_source", &["oomscope_model"]),
-    ("oomscope_budget", &[]),
+    ("oomscope_budget", &["oomscope_allocator"]),
     (
         "oomscope_diagnose",
         &["oomscope_model", "oomscope_snapshot", "oomscope_allocator", "oomscope_source"],

@@ -45,7 +45,7 @@ pub use layout::{Layout, LayoutBlock, LayoutSegment};
 pub use limits::Limits;
 pub use packing::{Need, need};
 pub use pool::PoolId;
-pub use program::Program;
+pub use program::{Asked, Program};
 pub use record::{Recording, record};
 pub use recorded::{Action, Divergence};
 pub use release::{Release, ReleaseError};

@@ -48,7 +48,44 @@ pub struct Program {
     pub(crate) requests: u64,
 }
 
+/// What a program that was never recorded asks for. Names are the caller's: small numbers, each of
+/// one block at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `bytes` of memory, known as `name` from here on.
+    Alloc {
+        /// Its name.
+        name: u32,
+        /// Its size, as the program states it.
+        bytes: u64,
+    },
+    /// The memory of that name is given up.
+    Free {
+        /// Its name.
+        name: u32,
+    },
+}
+
 impl Program {
+    /// A program of requests on one stream, which starts with nothing.
+    pub fn of_requests(asked: impl IntoIterator<Item = Asked>) -> Program {
+        let lanes = vec![Lane { stream: 0, pool: (0, 0) }];
+        let mut program = Program { lanes, ..Program::default() };
+        for (event, asked) in (0..u32::MAX).zip(asked) {
+            let step = match asked {
+                Asked::Alloc { name, bytes } => {
+                    program.requests += 1;
+                    program.slots = program.slots.max(name.saturating_add(1));
+                    Step::Alloc { slot: name, lane: 0, size: bytes }
+                }
+                Asked::Free { name } => Step::Free { slot: name },
+            };
+            program.steps.push(step);
+            program.events.push(event);
+        }
+        program
+    }
+
     /// Number of requests for memory.
     pub fn requests(&self) -> u64 {
         self.requests

@@ -2,7 +2,7 @@
 
 use crate::{
     Adapters, Architecture, AttentionKind, Checkpointing, Device, Fit, Interval, Loss, Optimizer,
-    Precision, Quantization, Step, Task, Weight, Workload, budget, fit, process,
+    Precision, Quantization, Step, Task, Weight, Workload, fit, process, replayed_budget,
 };
 
 /// What a change costs the training.
@@ -61,7 +61,8 @@ pub fn advise(
     workload: &Workload,
     device: &Device,
 ) -> Vec<Change> {
-    let needs = |workload: &Workload| process(&budget(architecture, weights, workload), device);
+    let needs =
+        |workload: &Workload| process(&replayed_budget(architecture, weights, workload), device);
     let fits = |needed: Interval| fit(needed, device.capacity()) != Fit::DoesNot;
     let mut chosen: Vec<&Candidate> = Vec::new();
     let mut at = workload.clone();

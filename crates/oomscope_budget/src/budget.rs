@@ -2,10 +2,11 @@
 
 use crate::limits::is_computable;
 use crate::passes::{Passes, passes};
+use crate::replay::Replayed;
 use crate::sharding::{local, local_workload, shares};
 use crate::tape::Part;
 use crate::workload::{
-    AttentionKind, Checkpointing, Optimizer, Quantization, Step, Task, Workload,
+    AttentionKind, Checkpointing, Optimizer, Parallel, Quantization, Step, Task, Workload,
 };
 use crate::{Architecture, Role, Weight};
 
@@ -76,7 +77,7 @@ pub struct Interval {
 
 /// A cuBLAS workspace up to compute capability 8.9, in bytes
 /// (`aten/src/ATen/cuda/CublasHandlePool.cpp`, `:4096:2:16:8`).
-const CUBLAS_WORKSPACE: u64 = 8_519_680;
+pub(crate) const CUBLAS_WORKSPACE: u64 = 8_519_680;
 
 /// What a model and a workload need; `u64::MAX` for what no 64 bits count.
 pub fn budget(architecture: &Architecture, weights: &[Weight], workload: &Workload) -> Budget {
@@ -161,6 +162,52 @@ fn boundless(parameters: u64) -> Budget {
     }
 }
 
+/// What lies beside the stages of a step, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) workspaces: u64,
+    pub(crate) cache: u64,
+    /// Half-precision copies that live until forward ends.
+    pub(crate) casts: u64,
+    pub(crate) states: u64,
+    pub(crate) temporaries: u64,
+}
+
+/// What lies beside the stages, for a workload that can be replayed on one device.
+pub(crate) fn placed(
+    architecture: &Architecture,
+    weights: &[Weight],
+    workload: &Workload,
+) -> Option<Placed> {
+    let grows = matches!(workload.task, Task::Generate { .. });
+    if grows || workload.parallel != Parallel::default() || !is_computable(architecture, workload) {
+        return None;
+    }
+    let passes = passes(architecture, workload);
+    let trains = workload.task == Task::Train;
+    let trained = if trains { passes.gradients / gradient_element(workload).max(1) } else { 0 };
+    let cached = !workload.records_graph() || workload.checkpointing != Checkpointing::Nothing;
+    Some(Placed {
+        workspaces: CUBLAS_WORKSPACE * if trains { 2 } else { 1 },
+        cache: cache(architecture, workload),
+        casts: if cached { passes.casts } else { 0 },
+        states: states(workload, trained),
+        temporaries: temporaries(workload, trained, weights),
+    })
+}
+
+impl Budget {
+    /// The same with the reserved memory that a replay came to.
+    pub(crate) fn with_replay(self, replayed: Replayed) -> Budget {
+        // What lies between blocks, on top of what they hold here.
+        let between = replayed.reserved.saturating_sub(replayed.allocated);
+        let likely = self.allocated.likely + between;
+        // More upwards: what is not modelled adds to what lies between.
+        let reserved = around(likely, 0.08, 0.115);
+        Budget { reserved, ..self }
+    }
+}
+
 fn around(bytes: u64, below: f64, above: f64) -> Interval {
     let scaled = |factor: f64| (bytes as f64 * factor) as u64;
     Interval { low: scaled(1.0 - below), likely: bytes, high: scaled(1.0 + above) }
@@ -195,15 +242,19 @@ fn reserved(peak: u64, workload: &Workload) -> Interval {
     }
 }
 
+/// Whether quantisation packs it.
+pub(crate) fn packs(weight: &Weight) -> bool {
+    matches!(weight.role, Role::Linear | Role::Expert)
+}
+
 /// Bytes of the model's own parameters.
 fn stored(weights: &[Weight], workload: &Workload) -> u64 {
     weights.iter().map(|weight| stored_weight(weight, workload)).fold(0, u64::saturating_add)
 }
 
-fn stored_weight(weight: &Weight, workload: &Workload) -> u64 {
+pub(crate) fn stored_weight(weight: &Weight, workload: &Workload) -> u64 {
     let elements = weight.elements();
-    let packed = matches!(weight.role, Role::Linear | Role::Expert);
-    let Some(quantization) = workload.quantization.filter(|_| packed) else {
+    let Some(quantization) = workload.quantization.filter(|_| packs(weight)) else {
         return elements.saturating_mul(workload.precision.parameter());
     };
     // One scale of 4 bytes for 64 elements; quantised again, one byte and 4 bytes for 256 of them.

@@ -49,18 +49,38 @@ pub fn devices() -> &'static [Device] {
     &TABLE
 }
 
-/// The device of a name; case and punctuation do not matter.
+/// The device of a name; case, punctuation, the maker, and a socket or a memory size that add
+/// nothing (`Tesla T4 16GB`, `A100-SXM4-80GB`) do not matter.
 pub fn device(name: &str) -> Option<&'static Device> {
     let wanted = letters(name);
-    let is_named = |device: &&Device| {
-        std::iter::once(&device.name).chain(&device.aliases).any(|own| letters(own) == wanted)
+    let known = |wanted: &str| {
+        let is_named = |device: &&Device| {
+            std::iter::once(&device.name).chain(&device.aliases).any(|own| letters(own) == wanted)
+        };
+        TABLE.iter().find(is_named)
     };
-    TABLE.iter().find(is_named)
+    known(&wanted).or_else(|| {
+        let lower = name.to_ascii_lowercase();
+        let words = lower.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let mut words: Vec<&str> = words.filter(|word| !SOCKETS.contains(word)).collect();
+        if let Some(device) = known(&letters(&words.concat())) {
+            return Some(device);
+        }
+        let gigabytes: u64 = words.pop()?.strip_suffix("gb")?.parse().ok()?;
+        let found = known(&letters(&words.concat()))?;
+        // A size in the name must be the device's own, with what its error correction takes.
+        let own = found.capacity_mib.div_ceil(1024);
+        (own <= gigabytes && gigabytes - own <= gigabytes / 12).then_some(found)
+    })
 }
+
+/// How a device is mounted.
+const SOCKETS: [&str; 5] = ["sxm2", "sxm4", "sxm5", "sxm", "pcie"];
 
 /// A name without case, punctuation and the maker.
 fn letters(name: &str) -> String {
-    let lower = name.to_ascii_lowercase().replace("nvidia", "").replace("geforce", "");
+    let lower = name.to_ascii_lowercase();
+    let lower = ["nvidia", "geforce", "tesla"].iter().fold(lower, |name, s| name.replace(s, ""));
     lower.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
@@ -78,6 +98,9 @@ mod tests {
         }
         assert_eq!(device("NVIDIA A100-80GB").map(|d| d.name.as_str()), Some("a100-80gb"));
         assert_eq!(device("RTX 4090").map(|d| d.name.as_str()), Some("rtx-4090"));
+        assert_eq!(device("Tesla T4 16GB").map(|d| d.name.as_str()), Some("t4"));
+        assert_eq!(device("A100-SXM4-80GB").map(|d| d.name.as_str()), Some("a100-80gb"));
+        assert_eq!(device("T4 80GB"), None);
         assert_eq!(device("gtx-1"), None);
     }
 }

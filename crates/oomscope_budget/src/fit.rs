@@ -1,6 +1,6 @@
 //! Whether a budget fits a device, and the largest value of a size that does.
 
-use crate::{Architecture, Budget, Device, Interval, Weight, Workload, budget};
+use crate::{Architecture, Budget, Device, Interval, Weight, Workload, replayed_budget};
 
 /// Whether a process fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn largest(
 ) -> Option<u64> {
     let fits = |value: u64| {
         let workload = with(workload, size, value)?;
-        let needed = process(&budget(architecture, weights, &workload), device);
+        let needed = process(&replayed_budget(architecture, weights, &workload), device);
         Some(fit(needed, device.capacity()) != Fit::DoesNot)
     };
     if !fits(1)? {

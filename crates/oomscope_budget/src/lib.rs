@@ -28,6 +28,7 @@ mod limits;
 mod models;
 mod operations;
 mod passes;
+mod replay;
 mod sharding;
 mod tape;
 mod weights;
@@ -43,6 +44,7 @@ pub use config::{Config, ConfigError, KeyError, families_known, read_config};
 pub use device::{Device, device, devices};
 pub use fit::{Fit, Size, fit, largest, process};
 pub use models::{built_in, built_in_names, similar_names};
+pub use replay::replayed_budget;
 pub use weights::{Role, Weight, weights};
 pub use workload::{
     Adapters, AttentionKind, Checkpointing, Loss, Optimizer, Parallel, Precision, Quantization,

@@ -4,7 +4,7 @@ use crate::architecture::{Architecture, Tower};
 use crate::ends::{embedding, head};
 use crate::layers::{Run, layer};
 use crate::operations::Operations;
-use crate::tape::{Part, Stage, Tape};
+use crate::tape::{Part, Stage, Tape, Tensor};
 use crate::workload::{Checkpointing, Task, Workload};
 
 /// What forward and backward need beside parameters, gradients and states, in bytes.
@@ -38,18 +38,59 @@ struct Repeated {
     checkpointed: u64,
 }
 
+/// A stage that has run forward.
+pub(crate) struct Made {
+    pub(crate) name: Part,
+    /// How often in a row.
+    pub(crate) count: u64,
+    /// Checkpointing covers it.
+    pub(crate) is_layer: bool,
+    pub(crate) tape: Tape,
+    pub(crate) input: Tensor,
+    pub(crate) output: Tensor,
+    pub(crate) holds_output: bool,
+    /// Half-precision copies of its matrices, in bytes.
+    pub(crate) casts: u64,
+}
+
 /// Runs a model's forward and, for training, backward on sizes.
 pub(crate) fn passes(architecture: &Architecture, workload: &Workload) -> Passes {
     let mut stages = Vec::new();
     let mut casts = 0u64;
+    each_stage(
+        architecture,
+        workload,
+        |tape| tape,
+        |made| {
+            casts = casts.saturating_add(made.casts.saturating_mul(made.count));
+            let stage = made.tape.finish(made.input, made.output, made.holds_output);
+            if !made.is_layer {
+                let repeated = Repeated { count: 1, name: made.name, stage, checkpointed: 0 };
+                return stages.push(repeated);
+            }
+            for (count, checkpointed) in segments(workload.checkpointing, made.count) {
+                let stage = stage.clone();
+                stages.push(Repeated { count, name: made.name, stage, checkpointed });
+            }
+        },
+    );
+    compose(&stages, casts, workload)
+}
+
+/// Runs each stage forward, in the model's order, on tapes that `prepare` has prepared.
+pub(crate) fn each_stage(
+    architecture: &Architecture,
+    workload: &Workload,
+    prepare: impl Fn(Tape) -> Tape,
+    mut visit: impl FnMut(Made),
+) {
     let mut memory = None;
     let last = architecture.towers.len().saturating_sub(1);
     for (number, tower) in architecture.towers.iter().enumerate() {
         let run = run_of(tower, workload, memory);
-        tower_stages(tower, run, workload, number == last, &mut stages, &mut casts);
+        tower_stages(tower, run, workload, number == last, &prepare, &mut visit);
         memory = Some((run.sequence, tower.hidden));
     }
-    compose(&stages, casts, workload)
 }
 
 fn run_of<'w>(tower: &Tower, workload: &'w Workload, memory: Option<(u64, u64)>) -> Run<'w> {
@@ -79,23 +120,31 @@ fn tower_stages(
     run: Run<'_>,
     workload: &Workload,
     is_last: bool,
-    stages: &mut Vec<Repeated>,
-    casts: &mut u64,
+    prepare: &impl Fn(Tape) -> Tape,
+    visit: &mut impl FnMut(Made),
 ) {
     let dropout = workload.dropout && workload.records_graph();
     let operations = || Operations {
         packed: workload.quantization.is_some(),
         float16: workload.float16,
         caches_casts: workload.adapters.is_none(),
-        tape: Tape::new(workload.keeps_gradients),
+        tape: prepare(Tape::new(workload.keeps_gradients)),
         ..Operations::new(workload.precision, dropout)
+    };
+    let made = |name, ops: Operations, input, output| Made {
+        name,
+        count: 1,
+        is_layer: false,
+        tape: ops.tape,
+        input,
+        output,
+        holds_output: false,
+        casts: ops.casts,
     };
     let mut ops = operations();
     let (input, output) = embedding(&mut ops, tower, run);
     let element = output.element;
-    *casts += ops.casts;
-    let stage = ops.tape.finish(input, output, false);
-    stages.push(Repeated { count: 1, name: "embeddings", stage, checkpointed: 0 });
+    visit(made("embeddings", ops, input, output));
     // With frozen tables, a gradient flows from the first adapter on; checkpointing asks for one.
     let flows = workload.records_graph();
     for (count, shape) in &tower.layers {
@@ -103,24 +152,17 @@ fn tower_stages(
         let x = ops.tape.input(run.tokens() * run.hidden, element, flows);
         let output = layer(&mut ops, shape, x, run);
         ops.tape.drop(x);
-        *casts = casts.saturating_add(ops.casts.saturating_mul(*count));
-        let stage = ops.tape.finish(x, output, false);
-        for (count, checkpointed) in segments(workload.checkpointing, *count) {
-            let stage = stage.clone();
-            stages.push(Repeated { count, name: "a layer", stage, checkpointed });
-        }
+        visit(Made { count: *count, is_layer: true, ..made("a layer", ops, x, output) });
     }
     let mut ops = operations();
     let x = ops.tape.input(run.tokens() * run.hidden, element, flows);
     let loss = (is_last && workload.records_graph()).then_some(workload.loss);
     let output = head(&mut ops, tower, x, loss, run);
-    *casts += ops.casts;
-    let stage = ops.tape.finish(x, output, is_last);
-    stages.push(Repeated { count: 1, name: "the head and the loss", stage, checkpointed: 0 });
+    visit(Made { holds_output: is_last, ..made("the head and the loss", ops, x, output) });
 }
 
 /// Equal layers, in parts: how many, and how long the checkpointed segments of them are.
-fn segments(checkpointing: Checkpointing, count: u64) -> Vec<(u64, u64)> {
+pub(crate) fn segments(checkpointing: Checkpointing, count: u64) -> Vec<(u64, u64)> {
     match checkpointing {
         Checkpointing::Nothing => vec![(count, 0)],
         Checkpointing::Full => vec![(count, 1)],

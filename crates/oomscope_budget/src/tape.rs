@@ -64,9 +64,39 @@ pub(crate) struct Operation<'t> {
 
 type Inputs = [Option<Id>; 3];
 
+/// What a stage asks its allocator for, by the numbers of its storages. All in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Memory of so many bytes.
+    Make(Id, u64),
+    /// Its last reference is gone.
+    Free(Id),
+    /// So many bytes that only live while an operation runs.
+    Scratch(u64),
+    /// The gradients of its parameters, which are new or are there already.
+    Gradient(u64),
+    /// From here on the stage before it, or nothing, holds the gradient of the input.
+    Hands(Id),
+}
+
+/// The events of a stage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events {
+    pub(crate) forward: Vec<Event>,
+    pub(crate) backward: Vec<Event>,
+    /// Its input and its output.
+    pub(crate) ends: [Id; 2],
+    /// What carries the gradient of its output.
+    pub(crate) incoming: Id,
+}
+
 /// A stage as it runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tape {
+    /// What it asked for, where someone wants to know.
+    log: Option<Vec<Event>>,
+    /// No graph is recorded.
+    without_graph: bool,
     storages: Vec<Storage>,
     nodes: Vec<Node>,
     live: u64,
@@ -110,6 +140,17 @@ impl Tape {
         Tape { keeps_gradients, ..Tape::default() }
     }
 
+    /// The same with its events kept, and with or without a graph.
+    pub(crate) fn logged(self, records_graph: bool) -> Tape {
+        Tape { log: Some(Vec::new()), without_graph: !records_graph, ..self }
+    }
+
+    fn note(&mut self, event: Event) {
+        if let Some(log) = &mut self.log {
+            log.push(event);
+        }
+    }
+
     /// A tensor from outside: the stage's input.
     pub(crate) fn input(&mut self, elements: u64, element: u64, grad: bool) -> Tensor {
         self.part = "inputs";
@@ -122,13 +163,17 @@ impl Tape {
         self.storages.push(Storage { bytes, references: 1, part: self.part });
         self.live = self.live.saturating_add(bytes);
         self.peak = self.peak.max(self.live);
-        Tensor { id: self.storages.len() - 1, elements, element, grad }
+        let id = self.storages.len() - 1;
+        self.note(Event::Make(id, bytes));
+        Tensor { id, elements, element, grad }
     }
 
     /// Runs an operation whose output has `elements` of `element` bytes.
     pub(crate) fn run(&mut self, elements: u64, element: u64, operation: Operation<'_>) -> Tensor {
-        let grad = operation.weight_gradient > 0 || operation.inputs.iter().any(|i| i.grad);
+        let flows = operation.weight_gradient > 0 || operation.inputs.iter().any(|i| i.grad);
+        let grad = flows && !self.without_graph;
         let output = self.make(elements, element, grad);
+        self.note(Event::Scratch(operation.scratch));
         self.peak = self.peak.max(self.live.saturating_add(operation.scratch));
         if grad {
             self.record(output, operation);
@@ -201,6 +246,7 @@ impl Tape {
             storage.references -= 1;
             if storage.references == 0 {
                 self.live = self.live.saturating_sub(storage.bytes);
+                self.note(Event::Free(id));
             }
         }
     }
@@ -220,7 +266,7 @@ impl Tape {
         if !holds_output {
             self.release(output.id);
         }
-        let [backward_peak, gradients, held] = self.backward(input, output);
+        let ([backward_peak, gradients, held], _) = self.backward(input, output);
         Stage {
             input: input_bytes,
             output: if holds_output { 0 } else { output_bytes },
@@ -231,6 +277,18 @@ impl Tape {
             gradients,
             held,
         }
+    }
+
+    /// The events of forward with `output`, and of backward.
+    pub(crate) fn events(mut self, input: Tensor, output: Tensor, holds_output: bool) -> Events {
+        if !holds_output {
+            self.release(output.id);
+        }
+        let forward = self.log.replace(Vec::new()).unwrap_or_default();
+        let ends = [input.id, output.id];
+        let (_, incoming) = self.backward(input, output);
+        let backward = self.log.take().unwrap_or_default();
+        Events { forward, backward, ends, incoming }
     }
 
     /// A gradient, as large as what it is the gradient of.
@@ -254,8 +312,9 @@ impl Tape {
         parts
     }
 
-    /// The highest that backward reaches, the new parameter gradients, and what is still held.
-    fn backward(&mut self, input: Tensor, output: Tensor) -> [u64; 3] {
+    /// The highest that backward reaches, the new parameter gradients, and what is still held;
+    /// and what carried the gradient of the output.
+    fn backward(&mut self, input: Tensor, output: Tensor) -> ([u64; 3], Id) {
         // Of each tensor, the storage of its gradient.
         let mut gradient_of: Vec<Option<Id>> = vec![None; self.storages.len()];
         self.peak = self.live;
@@ -273,6 +332,7 @@ impl Tape {
             let added = node.weight_gradient - new;
             self.live = self.live.saturating_add(new);
             gradients = gradients.saturating_add(node.weight_gradient);
+            self.note(Event::Gradient(node.weight_gradient));
             for input in node.inputs.into_iter().flatten() {
                 let made = if node.passes {
                     if let Some(storage) = self.storages.get_mut(incoming) {
@@ -290,16 +350,15 @@ impl Tape {
                 }
             }
             self.peak = self.peak.max(self.live.saturating_add(node.scratch).saturating_add(added));
+            self.note(Event::Scratch(node.scratch.saturating_add(added)));
             node.saved.iter().for_each(|id| self.release(*id));
             self.release(incoming);
         }
         if let Some(gradient) = gradient_of.get_mut(input.id).and_then(Option::take) {
+            self.note(Event::Hands(gradient));
             self.release(gradient);
         }
-        [
-            self.peak,
-            gradients,
-            self.live.saturating_sub(if self.keeps_gradients { 0 } else { gradients }),
-        ]
+        let held = self.live.saturating_sub(if self.keeps_gradients { 0 } else { gradients });
+        ([self.peak, gradients, held], first.id)
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use oomscope_budget::{
     Architecture, Device, Fit, Size, Workload, advise, budget, built_in_names, device, devices,
-    largest, weights,
+    largest, replayed_budget, weights,
 };
 use oomscope_model::Bytes;
 use oomscope_report::estimate::{self as report, EstimateReport};
@@ -106,10 +106,14 @@ pub(crate) fn run(arguments: &EstimateArguments, color: ColorChoice) -> Result<E
         bail!("--format csv is for a sweep\nhint: add --sweep batch=1,2,4,8");
     }
     if !arguments.sweep.is_empty() {
-        let estimate = |workload: Workload| EstimateReport {
+        let estimate = |workload: Workload, replays| EstimateReport {
             model: name.clone(),
             family: architecture.family.clone(),
-            budget: budget(architecture, &weights, &workload),
+            budget: if replays { replayed_budget } else { budget }(
+                architecture,
+                &weights,
+                &workload,
+            ),
             rule_of_thumb: rule_of_thumb(architecture, workload.batch, workload.sequence),
             workload,
             device,
@@ -150,7 +154,7 @@ pub(crate) fn run(arguments: &EstimateArguments, color: ColorChoice) -> Result<E
     let report = EstimateReport {
         model: name,
         family: architecture.family.clone(),
-        budget: budget(architecture, &weights, &workload),
+        budget: replayed_budget(architecture, &weights, &workload),
         rule_of_thumb: rule_of_thumb(architecture, workload.batch, workload.sequence),
         workload,
         device,

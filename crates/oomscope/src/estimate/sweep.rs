@@ -39,11 +39,15 @@ pub(super) fn sweep(text: &str) -> Result<Sweep> {
     Ok(Sweep { size, values })
 }
 
-/// Estimates every combination; `estimate` makes the report of one workload.
+/// With more points than that, reserved memory is a share of what is allocated, not replayed.
+const MOST_REPLAYED: usize = 1_000;
+
+/// Estimates every combination; `estimate` makes the report of one workload, and is told whether
+/// there is time to replay it.
 pub(super) fn run(
     sweeps: &[Sweep],
     workload: &Workload,
-    estimate: impl Fn(Workload) -> EstimateReport,
+    estimate: impl Fn(Workload, bool) -> EstimateReport,
 ) -> Result<SweepReport> {
     if sweeps.len() > 2 {
         bail!("at most two sizes can be swept");
@@ -63,6 +67,7 @@ pub(super) fn run(
             bail!("the sweep has more than {MOST_POINTS} points");
         }
     }
+    let replays = combinations.len() <= MOST_REPLAYED;
     let points = combinations.into_iter().map(|values| {
         let mut workload = workload.clone();
         for (sweep, value) in sweeps.iter().zip(&values) {
@@ -73,7 +78,7 @@ pub(super) fn run(
                 (_, None) => {}
             }
         }
-        let report = estimate(workload);
+        let report = estimate(workload, replays);
         SweepPoint {
             values,
             allocated: Bytes(report.budget.allocated.likely),
