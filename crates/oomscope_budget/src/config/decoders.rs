@@ -50,17 +50,17 @@ pub(super) const FAMILIES: &[(&str, Reader)] = &[
 /// What a family of Llama's kind does not say in its configuration.
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug)]
-struct Style {
+pub(super) struct Style {
     /// Biases of query, key and value, where the configuration is silent.
-    bias: bool,
+    pub(super) bias: bool,
     /// A bias of the output projection, where those have one.
-    output_bias: bool,
-    norms: QueryKeyNorm,
-    gemma: bool,
+    pub(super) output_bias: bool,
+    pub(super) norms: QueryKeyNorm,
+    pub(super) gemma: bool,
     /// Query, key, value and gate, up are one matrix each.
-    fused: bool,
+    pub(super) fused: bool,
     /// Ties its tables, where the configuration is silent.
-    tied: bool,
+    pub(super) tied: bool,
 }
 
 impl Default for Style {
@@ -76,7 +76,7 @@ impl Default for Style {
     }
 }
 
-const PLAIN: Style = Style {
+pub(super) const PLAIN: Style = Style {
     bias: false,
     output_bias: true,
     norms: QueryKeyNorm::Nothing,
@@ -85,28 +85,28 @@ const PLAIN: Style = Style {
     tied: false,
 };
 const QWEN2: Style = Style { bias: true, output_bias: false, ..PLAIN };
-const QWEN3: Style = Style { norms: QueryKeyNorm::Head, ..PLAIN };
+pub(super) const QWEN3: Style = Style { norms: QueryKeyNorm::Head, ..PLAIN };
 const OLMOE: Style = Style { norms: QueryKeyNorm::Whole, ..PLAIN };
 const GEMMA: Style = Style { gemma: true, tied: true, ..PLAIN };
 
 /// A decoder of equal layers.
-struct Decoder {
-    tower: Tower,
-    others: Vec<Weight>,
+pub(super) struct Decoder {
+    pub(super) tower: Tower,
+    pub(super) others: Vec<Weight>,
 }
 
 impl Decoder {
-    fn model(self) -> Architecture {
+    pub(super) fn model(self) -> Architecture {
         Architecture { towers: vec![self.tower], others: self.others, ..Architecture::default() }
     }
 
     /// Changes every layer.
-    fn each(mut self, change: impl Fn(&mut Layer)) -> Decoder {
+    pub(super) fn each(mut self, change: impl Fn(&mut Layer)) -> Decoder {
         self.tower.layers.iter_mut().for_each(|(_, layer)| change(layer));
         self
     }
 
-    fn each_attention(self, change: impl Fn(&mut Attention)) -> Decoder {
+    pub(super) fn each_attention(self, change: impl Fn(&mut Attention)) -> Decoder {
         self.each(|layer| {
             if let Mixer::Attention(attention) = &mut layer.mixer {
                 change(attention);
@@ -115,7 +115,7 @@ impl Decoder {
     }
 }
 
-fn activation(keys: &Keys<'_>, default: Activation) -> Activation {
+pub(super) fn activation(keys: &Keys<'_>, default: Activation) -> Activation {
     match keys.text("hidden_act") {
         Some("gelu_new" | "gelu_fast") => Activation::GeluNew,
         Some("gelu" | "gelu_pytorch_tanh" | "gelu_python") => Activation::Gelu,
@@ -127,8 +127,25 @@ fn activation(keys: &Keys<'_>, default: Activation) -> Activation {
     }
 }
 
+/// Width of a dense feed-forward; a model of experts alone need not say it.
+fn dense_width(keys: &Keys<'_>) -> Result<u64, KeyError> {
+    let alone = keys.optional("moe_intermediate_size")?.filter(|width| *width > 0);
+    match (keys.optional("intermediate_size")?, alone) {
+        (None, Some(width)) => Ok(width),
+        _ => keys.count("intermediate_size"),
+    }
+}
+
+/// Layers, where they are counted or else listed by kind.
+fn layer_count(keys: &Keys<'_>) -> Result<u64, KeyError> {
+    match (keys.optional("num_hidden_layers")?, keys.list("layers_block_type")) {
+        (None, Some(kinds)) => Ok(kinds.len() as u64),
+        _ => keys.count("num_hidden_layers"),
+    }
+}
+
 /// Llama, and who is built like it.
-fn llama(keys: &Keys<'_>, style: &Style) -> Result<Decoder, KeyError> {
+pub(super) fn llama(keys: &Keys<'_>, style: &Style) -> Result<Decoder, KeyError> {
     let hidden = keys.count("hidden_size")?;
     let heads = keys.count("num_attention_heads")?;
     let head = keys.optional("head_dim")?.filter(|head| *head > 0).unwrap_or(hidden / heads);
@@ -150,7 +167,7 @@ fn llama(keys: &Keys<'_>, style: &Style) -> Result<Decoder, KeyError> {
             ..Attention::default()
         }),
         feed_forward: FeedForward::Dense(Dense {
-            width: keys.count("intermediate_size")?,
+            width: dense_width(keys)?,
             gated: true,
             bias: keys.flag("mlp_bias", false),
             fused: style.fused,
@@ -164,7 +181,7 @@ fn llama(keys: &Keys<'_>, style: &Style) -> Result<Decoder, KeyError> {
         name: "decoder",
         hidden,
         embedding: Embedding { vocabulary, ..Embedding::default() },
-        layers: vec![(keys.count("num_hidden_layers")?, layer)],
+        layers: vec![(layer_count(keys)?, layer)],
         final_norm: Some(norm),
         head: Some(Head {
             outputs: vocabulary,
@@ -192,13 +209,13 @@ pub(super) fn gemma3(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
     Ok(llama(keys, &style)?.each(|layer| layer.placement = Placement::Both).model())
 }
 
-fn olmo2(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
+pub(super) fn olmo2(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
     let decoder = llama(keys, &OLMOE)?.each(|layer| layer.placement = Placement::AfterBlock);
     Ok(decoder.model())
 }
 
 /// A decoder with `torch.nn.LayerNorm` and a feed-forward without a gate.
-fn with_layer_norms(decoder: Decoder, bias: bool, activation: Activation) -> Decoder {
+pub(super) fn with_layer_norms(decoder: Decoder, bias: bool, activation: Activation) -> Decoder {
     let mut decoder = decoder.each(|layer| {
         layer.norm = Norm { kind: NormKind::Layer, width: layer.norm.width, bias: true };
         if let FeedForward::Dense(dense) = &mut layer.feed_forward {
@@ -232,7 +249,11 @@ fn stablelm(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
 }
 
 /// Experts in every layer, of the width under `width`.
-fn experts(keys: &Keys<'_>, style: &Style, width: &str) -> Result<Architecture, KeyError> {
+pub(super) fn experts(
+    keys: &Keys<'_>,
+    style: &Style,
+    width: &str,
+) -> Result<Architecture, KeyError> {
     let experts = Experts {
         count: keys.count("num_experts")?,
         per_token: keys.count_or("num_experts_per_tok", 2)?,
@@ -250,7 +271,14 @@ fn experts(keys: &Keys<'_>, style: &Style, width: &str) -> Result<Architecture, 
 }
 
 fn qwen2_moe(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
-    let mut model = experts(keys, &QWEN2, "moe_intermediate_size")?;
+    qwen2_moe_of(keys, experts(keys, &QWEN2, "moe_intermediate_size")?)
+}
+
+/// A shared expert with a gate beside the others.
+pub(super) fn qwen2_moe_of(
+    keys: &Keys<'_>,
+    mut model: Architecture,
+) -> Result<Architecture, KeyError> {
     let width = keys.count("shared_expert_intermediate_size")?;
     for (_, layer) in model.towers.iter_mut().flat_map(|tower| &mut tower.layers) {
         if let FeedForward::Experts(experts) = &mut layer.feed_forward {
@@ -328,22 +356,22 @@ fn deepseek(keys: &Keys<'_>) -> Result<Architecture, KeyError> {
 
 /// Defaults of GPT-2's kind: learned positions, layer norms, dropout of 0.1.
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-struct Gpt {
-    hidden: u64,
-    heads: u64,
-    width: u64,
-    bias: bool,
-    rotary: u64,
-    positions: u64,
-    placement: Placement,
-    dropout: f64,
-    activation: Activation,
-    fused: bool,
-    head_bias: bool,
-    tied: bool,
+pub(super) struct Gpt {
+    pub(super) hidden: u64,
+    pub(super) heads: u64,
+    pub(super) width: u64,
+    pub(super) bias: bool,
+    pub(super) rotary: u64,
+    pub(super) positions: u64,
+    pub(super) placement: Placement,
+    pub(super) dropout: f64,
+    pub(super) activation: Activation,
+    pub(super) fused: bool,
+    pub(super) head_bias: bool,
+    pub(super) tied: bool,
 }
 
-fn gpt(keys: &Keys<'_>, shape: &Gpt) -> Result<Decoder, KeyError> {
+pub(super) fn gpt(keys: &Keys<'_>, shape: &Gpt) -> Result<Decoder, KeyError> {
     let vocabulary = keys.count("vocab_size")?;
     let norm = Norm { kind: NormKind::Layer, width: shape.hidden, bias: true };
     let layer = Layer {

@@ -54,6 +54,14 @@ impl<'v> Keys<'v> {
         value.as_object().map(|map| Keys { map })
     }
 
+    pub(crate) fn of(map: &'v Map<String, Value>) -> Keys<'v> {
+        Keys { map }
+    }
+
+    pub(crate) fn optional_flag(&self, key: &str) -> Option<bool> {
+        self.map.get(key).and_then(Value::as_bool)
+    }
+
     /// How many keys there are.
     pub(crate) fn len(&self) -> u64 {
         self.map.len() as u64

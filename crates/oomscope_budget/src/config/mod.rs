@@ -6,8 +6,13 @@
 
 mod decoders;
 mod encoders;
+mod hybrids;
+mod images;
 mod keys;
 mod pairs;
+mod relatives;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -63,7 +68,17 @@ type Reader = fn(&Keys<'_>) -> Result<Architecture, KeyError>;
 
 /// Every family, by `model_type`.
 fn families() -> impl Iterator<Item = (&'static str, Reader)> {
-    decoders::FAMILIES.iter().chain(encoders::FAMILIES).chain(pairs::FAMILIES).copied()
+    [
+        decoders::FAMILIES,
+        relatives::FAMILIES,
+        hybrids::FAMILIES,
+        encoders::FAMILIES,
+        pairs::FAMILIES,
+        images::FAMILIES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// Names of all families that are known.
@@ -76,9 +91,31 @@ pub fn read_config(text: &str) -> Result<Config, ConfigError> {
     if text.len() > LARGEST {
         return Err(ConfigError::TooLarge { bytes: text.len() });
     }
+    let text = without_infinities(text);
     let value: Value =
-        serde_json::from_str(text).map_err(|error| ConfigError::NotJson(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| ConfigError::NotJson(error.to_string()))?;
     read_value(&value)
+}
+
+/// Python writes `Infinity` and `NaN`, which are no JSON: `null` here.
+fn without_infinities(text: &str) -> Cow<'_, str> {
+    if !text.contains("Infinity") && !text.contains("NaN") {
+        return Cow::Borrowed(text);
+    }
+    // Every second part lies in quotes; an escaped quote only moves the border.
+    let parts = text.split('"').enumerate().map(|(number, part)| {
+        if number % 2 == 1 {
+            return part.to_owned();
+        }
+        part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null")
+    });
+    Cow::Owned(parts.collect::<Vec<_>>().join("\""))
+}
+
+/// Reads an inner configuration as that of `family`.
+fn read_keys(family: &str, keys: &Keys<'_>) -> Result<Architecture, KeyError> {
+    let known = families().find(|(name, _)| *name == family);
+    known.map_or_else(|| Err(KeyError::missing("model_type")), |(_, read)| read(keys))
 }
 
 /// Reads a configuration that is parsed already.
